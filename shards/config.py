@@ -1,0 +1,79 @@
+"""Frozen, strict configurations, and how `--config FILE` and `--set key=value` fill them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shards.errors import UserError
+
+
+class Config(BaseModel):
+    """Base of every recipe's and method's configuration: immutable, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def resolve(
+    kind: type[ConfigT],
+    *,
+    preset: Mapping[str, Any] | None = None,
+    file: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    overrides: Iterable[str] = (),
+) -> ConfigT:
+    """Build a configuration; later sources win: preset, file, the command's own options, `key=value` words.
+
+    Args:
+        kind: the configuration class.
+        preset: fields of a published variant.
+        file: JSON object with fields (`--config`).
+        options: fields that have an option of their own; None values are "not given".
+        overrides: words of the form `key=value` (`--set`); values are JSON, or plain strings.
+
+    Raises:
+        UserError: unreadable file, word without `=`, unknown field or value out of range.
+    """
+    values: dict[str, Any] = dict(preset or {})
+    if file is not None:
+        values.update(_read(file))
+    values.update({key: value for key, value in (options or {}).items() if value is not None})
+    for word in overrides:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise UserError(f"--set expects key=value, got {word!r}.")
+        values[key.strip()] = _parse(text.strip())
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or kind.__name__
+        known = ", ".join(kind.model_fields)
+        hint = f" The fields are: {known}." if first["type"] == "extra_forbidden" else ""
+        raise UserError(f"Field {where!r}: {first['msg']} (got {first['input']!r}).{hint}") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        loaded = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"Cannot read the config file {file}: {error.strerror}.") from error
+    except ValueError as error:
+        raise UserError(f"The config file {file} is not JSON: {error}.") from error
+    if not isinstance(loaded, dict):
+        raise UserError(f"The config file {file} must hold one JSON object, got {type(loaded).__name__}.")
+    return loaded
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
