@@ -72,7 +72,7 @@ TRAIN_CLASSES = tuple(sorted((c for c in CITYSCAPES_CLASSES if c.train_id != IGN
 """The 19 evaluation classes in the order of their trainIds."""
 
 
-def _train_id_table() -> UInt8[np.ndarray, "256"]:
+def _train_id_table() -> np.ndarray:
     table = np.full(256, IGNORE, np.uint8)
     for row in CITYSCAPES_CLASSES:
         table[row.label_id] = row.train_id

@@ -53,5 +53,9 @@ def _lines(items: Iterable[Item], label: str, total: int, unit: str, every: floa
         if done == total or now - last >= every:
             rate = done / max(now - start, 1e-9)
             left = (total - done) / rate
-            print(f"{label}: {done}/{total} {unit}, {rate:.3g}/s, {left:.0f} s left", file=sys.stderr, flush=True)
+            print(
+                f"{label}: {done}/{total} {unit}, {rate:.3g}/s, {left:.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
             last = now

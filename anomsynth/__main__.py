@@ -1,0 +1,38 @@
+"""Entry point: runs the command line and turns a wrong command into one sentence."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+from shards.errors import BadInput, UserError
+
+
+def main() -> None:
+    """Run the command line; the console script `anomsynth`."""
+    from anomsynth.cli import app
+
+    try:
+        app(prog_name="anomsynth")
+    except (UserError, BadInput) as error:
+        _stop(str(error))
+    except BrokenPipeError:
+        # `anomsynth list | head`: the reader has gone, there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except PermissionError as error:
+        _stop(f"No permission for {error.filename}.")
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            _stop("The disk is full; make room and type the same command again: finished shards are kept.")
+        raise
+
+
+def _stop(sentence: str) -> None:
+    print(f"Error: {sentence}", file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

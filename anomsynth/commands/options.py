@@ -1,0 +1,38 @@
+"""Options that several commands share, and the parsing of their words."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shards.errors import UserError
+
+OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write; made when missing.")]
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="JSON file with fields of the configuration.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set one field of the configuration; may be repeated."),
+]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height of a word such as 512x256.
+
+    Raises:
+        UserError: the word has another form.
+    """
+    match = re.fullmatch(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})", text.strip())
+    if not match:
+        raise UserError(f"A size is written WIDTHxHEIGHT, such as 1024x512; got {text!r}.")
+    return int(match[1]), int(match[2])
+
+
+def split_words(words: list[str] | None) -> list[str]:
+    """`--score msp --score energy` and `--score msp,energy` mean the same."""
+    return [part for word in words or [] for part in word.split(",") if part]

@@ -1,0 +1,1 @@
+"""Path grammar and readers of public on-disk layouts, which `pipelines` and `eval` both need."""

@@ -1,0 +1,115 @@
+"""Random access to a shard set: an index of the tars' members, and one sample at a time.
+
+Archives are never extracted; members other than plain files, and names that lead out of the archive, are refused.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from shards.codec import decode_sample
+from shards.errors import BadInput, UserError
+from shards.manifest import Manifest, read_manifest
+from shards.sample import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Where one file of a sample lies: bytes ``start`` to ``start + size`` of its tar."""
+
+    suffix: str
+    start: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One sample of the index."""
+
+    key: str
+    shard: str
+    members: tuple[Member, ...]
+
+
+class ShardSet:
+    """The samples of one shard set, in storage order.
+
+    Args:
+        folder: a folder with a manifest.json.
+
+    Raises:
+        UserError: not a complete shard set, or a shard is missing, cut off or of another size than recorded.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest: Manifest = read_manifest(folder)
+        self._entries: list[Entry] = []
+        for record in self.manifest.shards:
+            path = folder / record.name
+            if not path.is_file():
+                raise UserError(f"{folder} lacks the shard {record.name}; build the set again.")
+            if path.stat().st_size != record.bytes:
+                raise UserError(
+                    f"{path} has {path.stat().st_size} bytes, its manifest says {record.bytes}; build the set again."
+                )
+            try:
+                self._entries += index_shard(path)
+            except BadInput as error:
+                raise UserError(f"{path} is broken: {error.detail}.") from error
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the samples in storage order."""
+        return tuple(entry.key for entry in self._entries)
+
+    def raw(self, index: int) -> dict[str, bytes]:
+        """The still encoded members of a sample by suffix (``image.png``, ``json``, ...)."""
+        entry = self._entries[index]
+        with (self.folder / entry.shard).open("rb") as file:
+            members = {}
+            for member in entry.members:
+                file.seek(member.start)
+                members[member.suffix] = file.read(member.size)
+        return members
+
+    def shard_of(self, index: int) -> str:
+        """Name of the tar that holds a sample."""
+        return self._entries[index].shard
+
+    def __getitem__(self, index: int) -> Sample:
+        """Decode one sample.
+
+        Raises:
+            BadInput: its members are broken.
+        """
+        return decode_sample(self._entries[index].key, self.raw(index))
+
+    def __iter__(self) -> Iterator[Sample]:
+        """All samples in storage order."""
+        return (self[index] for index in range(len(self)))
+
+
+def index_shard(path: Path) -> list[Entry]:
+    """Index one tar by reading its headers only.
+
+    Raises:
+        BadInput: ``bad-tar`` where the archive is cut off or holds links, folders or names that lead out of it.
+    """
+    groups: dict[str, list[Member]] = {}
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for info in tar:
+                key, dot, suffix = info.name.partition(".")
+                if not info.isreg() or not dot or not key or "/" in info.name or "\\" in info.name:
+                    raise BadInput("bad-tar", f"{path.name} holds {info.name!r}, which is no member of a sample")
+                groups.setdefault(key, []).append(Member(suffix, info.offset_data, info.size))
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise BadInput("bad-tar", f"{path.name}: {error}") from error
+    return [Entry(key, path.name, tuple(members)) for key, members in groups.items()]

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+
+from shards.config import Config, resolve
+from shards.errors import UserError
+from shards.rng import generator
+
+
+def test_generator_depends_on_every_word() -> None:
+    draws = {
+        words: float(generator(*words).random())
+        for words in [(0, "mix", 1), (0, "mix", 2), (1, "mix", 1), (0, "void", 1), (0, "mix", 1, 0), (0, "mix1")]
+    }
+    assert len(set(draws.values())) == len(draws)
+
+
+def test_generator_is_equal_in_another_process() -> None:
+    code = "from shards.rng import generator; print(generator(3, 'mix', 7).integers(2**60))"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(other.stdout) == generator(3, "mix", 7).integers(2**60)
+
+
+class Recipe(Config):
+    """An example."""
+
+    flip: float = Field(default=0.5, ge=0, le=1)
+    ids: tuple[int, ...] = (4, 5)
+    name: str = "x"
+
+
+def test_later_sources_win(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"flip": 0.2, "name": "file"}))
+    config = resolve(
+        Recipe,
+        preset={"flip": 0.1, "name": "preset", "ids": [1]},
+        file=file,
+        options={"name": "option", "flip": None},
+        overrides=["ids=[7,8]"],
+    )
+    assert config == Recipe(flip=0.2, ids=(7, 8), name="option")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["flip"], "--set expects key=value, got 'flip'"),
+        (["=3"], "--set expects key=value"),
+        (["flip=2"], "Field 'flip': Input should be less than or equal to 1 (got 2)"),
+        (["flop=1"], "The fields are: flip, ids, name."),
+        (["ids=road"], "Field 'ids'"),
+    ],
+)
+def test_wrong_overrides_get_a_sentence(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        resolve(Recipe, overrides=overrides)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "{", ""])
+def test_wrong_config_file_gets_a_sentence(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(text)
+    with pytest.raises(UserError, match=r"config\.json"):
+        resolve(Recipe, file=file)
+
+
+def test_missing_config_file_gets_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Cannot read the config file"):
+        resolve(Recipe, file=tmp_path / "none.json")

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shards.codec import encode_png
+from shards.errors import BadInput, UserError
+from shards.manifest import Manifest, write_manifest
+from shards.reader import ShardSet, index_shard
+from shards.sample import Sample
+from shards.writer import write_atomically, write_shard
+
+
+def tiny(key: str, value: int) -> Sample:
+    shape = (8, 12)
+    return Sample(
+        key,
+        np.full((*shape, 3), value, np.uint8),
+        np.full(shape, value % 2, np.uint8),
+        np.full(shape, value % 19, np.uint8),
+        meta={"index": value},
+    )
+
+
+def make_set(folder: Path, counts: tuple[int, ...] = (3, 2)) -> Path:
+    """A shard set whose sample i is filled with the value i."""
+    folder.mkdir(parents=True)
+    records, done = [], 0
+    for number, count in enumerate(counts):
+        samples = [tiny(f"toy-{done + i:08d}", done + i) for i in range(count)]
+        records.append(write_shard(folder / f"toy-{number:06d}.tar", samples))
+        done += count
+    write_manifest(
+        folder,
+        Manifest(
+            recipe="toy",
+            config={},
+            seed=0,
+            count=done,
+            samples_per_shard=max(counts),
+            tool={"anomsynth": "0"},
+            sources={},
+            shards=records,
+            pixels={},
+            rejects={},
+        ),
+    )
+    return folder
+
+
+def test_two_writes_give_the_same_bytes(tmp_path: Path) -> None:
+    paths = [make_set(tmp_path / name) / "toy-000000.tar" for name in ("a", "b")]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
+        "manifest.json",
+        "toy-000000.tar",
+        "toy-000001.tar",
+    ]
+
+
+def test_headers_hold_neither_time_nor_owner(tmp_path: Path) -> None:
+    with tarfile.open(make_set(tmp_path / "s") / "toy-000000.tar") as tar:
+        for member in tar:
+            assert (member.mtime, member.uid, member.gid, member.uname, member.gname) == (0, 0, 0, "", "")
+
+
+def test_a_failing_write_leaves_nothing(tmp_path: Path) -> None:
+    def fail(file: object) -> None:
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(tmp_path / "x.tar", fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_random_access_and_order(tmp_path: Path) -> None:
+    shards = ShardSet(make_set(tmp_path / "s"))
+    assert len(shards) == 5
+    assert shards.keys[4] == "toy-00000004"
+    assert [int(shards[i].image[0, 0, 0]) for i in (4, 0, 3)] == [4, 0, 3]
+    assert [sample.meta["index"] for sample in shards] == list(range(5))
+
+
+def run_elsewhere(code: str, *arguments: str, **environment: str) -> str:
+    """Run a strangers' library in a process of its own: its imports and open files are not ours to judge."""
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_opens_in_plain_webdataset(tmp_path: Path) -> None:
+    code = """
+import sys, webdataset
+for sample in webdataset.WebDataset(sys.argv[1], shardshuffle=False).decode("pil"):
+    print(sample["__key__"], sample["image.png"].getpixel((0, 0))[0], sample["json"]["index"])
+"""
+    folder = make_set(tmp_path / "s")
+    printed = run_elsewhere(code, str(folder / "toy-{000000..000001}.tar"))
+    assert printed.splitlines() == [f"toy-{i:08d} {i} {i}" for i in range(5)]
+
+
+def test_opens_in_hugging_face_datasets(tmp_path: Path) -> None:
+    code = """
+import sys, datasets
+rows = datasets.load_dataset("webdataset", data_files=sys.argv[1], split="train", streaming=True)
+for row in rows:
+    print(row["__key__"], row["image.png"].getpixel((0, 0))[0], row["json"]["index"])
+"""
+    folder = make_set(tmp_path / "s")
+    printed = run_elsewhere(code, str(folder / "toy-*.tar"), HF_HOME=str(tmp_path / "hf"))
+    assert printed.splitlines() == [f"toy-{i:08d} {i} {i}" for i in range(5)]
+
+
+def test_wrong_folders_get_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        ShardSet(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="is not a shard set"):
+        ShardSet(tmp_path / "empty")
+    folder = make_set(tmp_path / "s")
+    tar = folder / "toy-000001.tar"
+    tar.write_bytes(tar.read_bytes()[:-512])
+    with pytest.raises(UserError, match="its manifest says"):
+        ShardSet(folder)
+    tar.unlink()
+    with pytest.raises(UserError, match=r"lacks the shard toy-000001\.tar"):
+        ShardSet(folder)
+    (folder / "manifest.json").write_text('{"recipe": 3}')
+    with pytest.raises(UserError, match=r"manifest\.json is broken"):
+        ShardSet(folder)
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    return info
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        member("../k.image.png"),
+        member("/etc/k.image.png"),
+        member("folder/k.png"),
+        member("k.image.png", tarfile.SYMTYPE, "/etc/passwd"),
+        member("k.image.png", tarfile.LNKTYPE, "other"),
+        member("noextension"),
+        member(".hidden"),
+    ],
+    ids=lambda info: info.name,
+)
+def test_suspicious_members_are_refused(tmp_path: Path, info: tarfile.TarInfo) -> None:
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as tar:
+        data = encode_png(np.zeros((2, 2), np.uint8))
+        info.size = len(data) if info.isreg() else 0
+        tar.addfile(info, io.BytesIO(data))
+    with pytest.raises(BadInput, match="bad-tar"):
+        index_shard(path)
