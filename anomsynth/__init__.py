@@ -11,8 +11,8 @@ __version__ = "0.1.0"
 def _refuse_strangers() -> None:
     """Notice a stranger's `train.py`, `eval/` ... that hides a package of ours.
 
-    The names are plain words, and `python -m anomsynth` or PYTHONPATH put the working folder first. The console script
-    does not, so the sentence points there.
+    The names are plain words, and `python -m anomsynth` or PYTHONPATH put the working folder first. The console
+    script does not, so the sentence points there.
     """
     home = Path(__file__).resolve().parent.parent
     for name in ("pipelines", "train", "eval", "shards"):

@@ -1,0 +1,75 @@
+"""`anomsynth list`, and the tables of the README, which are rendered from the same cards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from shards.cards import Card
+
+Kind = Literal["recipes", "methods", "networks", "scores", "benchmarks"]
+
+
+def all_cards() -> dict[Kind, Sequence[Card]]:
+    """Every card, by what it describes."""
+    from eval.benchmarks import CARDS as BENCHMARKS
+    from eval.score_cards import CARDS as SCORES
+    from pipelines.recipes import CARDS as RECIPES
+    from train.cards import METHOD_CARDS, NETWORK_CARDS
+
+    return {
+        "recipes": tuple(RECIPES.values()),
+        "methods": METHOD_CARDS,
+        "networks": NETWORK_CARDS,
+        "scores": tuple(SCORES.values()),
+        "benchmarks": tuple(BENCHMARKS.values()),
+    }
+
+
+def list_cards(
+    kind: Annotated[Kind | None, typer.Argument(help="Only this kind.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables, as in the README.")] = False,
+) -> None:
+    """List recipes, methods, networks, scores and benchmarks with their papers and what they need.
+
+    Example: `anomsynth list scores`
+    """
+    cards = {name: found for name, found in all_cards().items() if kind in (None, name)}
+    print_tables(cards) if not markdown else print(markdown_tables(cards))
+
+
+def print_tables(cards: dict[Kind, Sequence[Card]]) -> None:
+    """One table a kind, for the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for kind, found in cards.items():
+        table = Table(title=kind, title_justify="left", title_style="bold", expand=True)
+        table.add_column("name", no_wrap=True, style="bold")
+        table.add_column("what it does", ratio=3)
+        table.add_column("paper", ratio=3)
+        table.add_column("needs", ratio=2)
+        for card in found:
+            table.add_row(card.name, card.summary, card.paper, "; ".join(card.needs))
+        console.print(table)
+
+
+def markdown_tables(cards: dict[Kind, Sequence[Card]]) -> str:
+    """The same as Markdown, with links to the papers and the notes on licences."""
+    parts = []
+    for kind, found in cards.items():
+        rows = [f"### {kind.capitalize()}", "", "| name | what it does | paper | needs |", "|---|---|---|---|"]
+        for card in found:
+            paper = f"[{card.paper}]({card.url})" if card.url and card.paper else card.paper or card.url
+            needs = "; ".join(part for part in (*card.needs, card.licence) if part)
+            rows.append(f"| `{card.name}` | {_cell(card.summary)} | {_cell(paper)} | {_cell(needs)} |")
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

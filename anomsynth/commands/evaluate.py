@@ -1,0 +1,143 @@
+"""`anomsynth eval ...`, `anomsynth predict` and `anomsynth report`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from anomsynth.commands.options import parse_size, split_words
+
+if TYPE_CHECKING:
+    from eval.predictor import Predictor
+
+app = typer.Typer(
+    no_args_is_help=True, help="Judge a detector on a public benchmark, as its official evaluator does."
+)
+
+Checkpoint = Annotated[
+    Path | None, typer.Option("--checkpoint", metavar="RUN", help="Folder that `anomsynth train` wrote.")
+]
+Segmenter = Annotated[
+    Literal["erfnet"] | None,
+    typer.Option("--segmenter", help="Instead of a checkpoint: a known network, with --weights."),
+]
+Weights = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights of --segmenter (.pth or .safetensors).")]
+Scores = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--score",
+        metavar="NAME",
+        help="msp, entropy, maxlogit, energy, maxmin or void; may be repeated. Default: all that the network gives.",
+    ),
+]
+Size = Annotated[
+    str | None, typer.Option("--size", metavar="WxH", help="Network input size; default: that of training.")
+]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads of the network; default: all cores.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Folder for results.json, curves.json and index.html.")
+]
+
+
+def _add_command(benchmark: str, summary: str, data: str) -> None:
+    """Give `eval` one sub-command a benchmark; all have the same options."""
+
+    def command(
+        folder: Annotated[Path, typer.Option("--data", metavar="DIR", help=data)],
+        checkpoint: Checkpoint = None,
+        segmenter: Segmenter = None,
+        weights: Weights = None,
+        score: Scores = None,
+        size: Size = None,
+        device: Device = "auto",
+        threads: Threads = None,
+        out: Out = None,
+    ) -> None:
+        from eval.benchmarks import find_sets
+
+        sets = find_sets(benchmark, folder)
+        predictor = _predictor(checkpoint, segmenter, weights, size, device, threads)
+        _judge(sets, predictor, score, out)
+
+    example = f"anomsynth eval {benchmark} --data {benchmark.upper()} --checkpoint RUN --out REPORT"
+    command.__doc__ = f"{summary}\n\nExample: `{example}`"
+    app.command(benchmark)(command)
+
+
+for _name, _summary, _data in (
+    ("fishyscapes", "Fishyscapes Lost & Found and Static, official or flat layout.", "One set, or a folder of both."),
+    ("roadanomaly", "RoadAnomaly, official or flat layout.", "The folder with frames/."),
+    ("smiyc", "SegmentMeIfYouCan: AnomalyTrack and ObstacleTrack, validation frames.", "One track, or both."),
+    ("cityscapes", "Cityscapes val: mIoU and mAcc of the known classes.", "Folder with leftImg8bit/ and gtFine/."),
+    ("shards", "Shards that were built here, such as a held-out synthetic split.", "A shard set."),
+    ("all", "Every benchmark that a folder holds, and Cityscapes val.", "A folder of several of the above."),
+):
+    _add_command(_name, _summary, _data)
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Pictures, or folders of pictures.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the maps; made when missing.")],
+    checkpoint: Checkpoint = None,
+    segmenter: Segmenter = None,
+    weights: Weights = None,
+    score: Scores = None,
+    size: Size = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first picture that cannot be read.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace maps of an earlier call.")] = False,
+) -> None:
+    """Score single pictures: a float32 array and a heat map for each picture and score.
+
+    Example: `anomsynth predict street.jpg --checkpoint RUN --score energy --out maps`
+    """
+    from eval.predict import predict_images
+
+    predictor = _predictor(checkpoint, segmenter, weights, size, device, threads)
+    summary = predict_images(
+        images, predictor, split_words(score) or ["energy"], out, strict=strict, overwrite=overwrite
+    )
+    for file in summary.written:
+        print(file)
+    for name, error in summary.skipped.items():
+        print(f"skipped {name}: {error}", file=sys.stderr)
+    if summary.skipped and not summary.written:
+        raise typer.Exit(1)
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Folders that `anomsynth eval` wrote.")],
+) -> None:
+    """Put several evaluations side by side; differences are to the first.
+
+    Example: `anomsynth report before after`
+    """
+    from eval.report import compare
+
+    compare(runs)
+
+
+def _predictor(
+    checkpoint: Path | None,
+    segmenter: str | None,
+    weights: Path | None,
+    size: str | None,
+    device: str,
+    threads: int | None,
+) -> Predictor:
+    from train.devices import set_threads
+    from train.predictor import predictor_from
+
+    set_threads(threads)
+    return predictor_from(
+        checkpoint=checkpoint,
+        segmenter=segmenter,
+        weights=weights,
+        input_size=parse_size(size) if size else None,
+        device=device,
+    )

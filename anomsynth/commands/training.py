@@ -1,0 +1,169 @@
+"""`anomsynth train ...`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from anomsynth.commands.options import ConfigFile, Overrides, Seed, parse_size
+
+if TYPE_CHECKING:
+    from train.loop import RunSummary
+
+app = typer.Typer(no_args_is_help=True, help="Train a segmenter, or teach one about anomalies.")
+
+Shards = Annotated[
+    list[Path], typer.Option("--shards", metavar="DIR", help="A shard set; may be repeated, the sets are pooled.")
+]
+ValShards = Annotated[
+    list[Path] | None,
+    typer.Option("--val-shards", metavar="DIR", help="Held-out shards, judged at the end; may be repeated."),
+]
+Run = Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder of the run; the same command resumes it.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Optimiser steps; without it, epochs of the configuration.")]
+Batch = Annotated[int | None, typer.Option(min=1, help="Samples a step.")]
+Rate = Annotated[float | None, typer.Option("--lr", help="Learning rate of AdamW.")]
+Size = Annotated[
+    str | None, typer.Option("--size", metavar="WxH", help="Network input size that frames are resized to.")
+]
+Crop = Annotated[str | None, typer.Option("--crop", metavar="WxH", help="Random crop after scaling.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads of the network; default: all cores.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes that decode; 0 decodes between the steps.")]
+SaveEvery = Annotated[int, typer.Option(min=1, help="Steps between two checkpoints to resume from.")]
+
+
+@app.command("segmenter")
+def segmenter(
+    shards: Shards,
+    out: Run,
+    width: Annotated[float, typer.Option(min=0.25, max=4, help="Width of ERFNet; 1 is the published network.")] = 1.0,
+    steps: Steps = None,
+    batch: Batch = None,
+    lr: Rate = None,
+    size: Size = None,
+    crop: Crop = None,
+    val_shards: ValShards = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = None,
+    workers: Workers = 0,
+    save_every: SaveEvery = 200,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Train a light segmenter (ERFNet) from scratch on the known classes.
+
+    Example: `anomsynth train segmenter --shards frames --out segmenter --steps 300`
+    """
+    from shards.config import resolve
+    from train.methods.segmenter import SegmenterConfig
+    from train.run import train_segmenter
+
+    fields = resolve(
+        SegmenterConfig, file=config, options=_options(steps, batch, lr, size, crop), overrides=overrides or ()
+    )
+    summary = train_segmenter(
+        shards,
+        out,
+        config=fields,
+        network_options={"width": width},
+        seed=seed,
+        device=device,
+        threads=threads,
+        workers=workers,
+        val_shards=val_shards or (),
+        save_every=save_every,
+    )
+    _print(summary)
+
+
+@app.command("ovr")
+def ovr(
+    shards: Shards,
+    out: Run,
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Start from a run of `anomsynth train segmenter`.")
+    ] = None,
+    segmenter: Annotated[
+        Literal["erfnet"] | None, typer.Option(help="Or from a known network, with --weights.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights of --segmenter.")] = None,
+    trainable: Annotated[
+        Literal["head", "decoder", "all"] | None, typer.Option(help="What learns; `head` is the paper's.")
+    ] = None,
+    gamma: Annotated[float | None, typer.Option(min=0, help="Weight of the anomaly term.")] = None,
+    k: Annotated[int | None, typer.Option(min=1, max=19, help="Logits pushed down at an anomaly pixel.")] = None,
+    s: Annotated[float | None, typer.Option(help="Slope of the sigmoid.")] = None,
+    steps: Steps = None,
+    batch: Batch = None,
+    lr: Rate = None,
+    size: Size = None,
+    crop: Crop = None,
+    val_shards: ValShards = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = None,
+    workers: Workers = 0,
+    save_every: SaveEvery = 200,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Fine-tune a segmenter with the top-K one-vs-rest loss on shards with anomalies.
+
+    Examples:
+
+    * anomsynth train ovr --shards mix --segmenter erfnet --weights erfnet.pth --out run
+
+    * anomsynth train ovr --shards mix --shards void --checkpoint segmenter --out run --set keep=1
+    """
+    from shards.config import resolve
+    from train.methods.ovr import OvrConfig
+    from train.run import train_ovr
+
+    options = _options(steps, batch, lr, size, crop) | {"trainable": trainable, "gamma": gamma, "k": k, "s": s}
+    fields = resolve(OvrConfig, file=config, options=options, overrides=overrides or ())
+    summary = train_ovr(
+        shards,
+        out,
+        config=fields,
+        checkpoint=checkpoint,
+        segmenter=segmenter,
+        weights=weights,
+        seed=seed,
+        device=device,
+        threads=threads,
+        workers=workers,
+        val_shards=val_shards or (),
+        save_every=save_every,
+    )
+    _print(summary)
+
+
+def _options(
+    steps: int | None, batch: int | None, lr: float | None, size: str | None, crop: str | None
+) -> dict[str, Any]:
+    """The fields of every method's configuration that have an option of their own."""
+    return {
+        "steps": steps,
+        "batch": batch,
+        "lr": lr,
+        "input_size": parse_size(size) if size else None,
+        "crop": parse_size(crop) if crop else None,
+    }
+
+
+def _print(summary: RunSummary) -> None:
+    speed = summary.samples / max(summary.seconds, 1e-9)
+    print(
+        f"{summary.method}: steps {summary.first + 1} to {summary.step} of {summary.steps} in {summary.seconds:.0f} s "
+        f"({speed:.1f} samples/s), last loss {summary.loss if summary.loss is None else round(summary.loss, 4)}."
+    )
+    for reason, count in summary.rejected.items():
+        print(f"skipped {count} samples: {reason}", file=sys.stderr)
+    for name, value in (summary.validation or {}).items():
+        print(f"held-out {name}: {value:.4f}")
+    print(f"Judge it: anomsynth eval all --data BENCHMARKS --checkpoint {summary.run} --out REPORT")
