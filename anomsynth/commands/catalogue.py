@@ -17,11 +17,11 @@ def all_cards() -> dict[Kind, Sequence[Card]]:
     """Every card, by what it describes."""
     from eval.benchmarks import CARDS as BENCHMARKS
     from eval.score_cards import CARDS as SCORES
-    from pipelines.recipes import CARDS as RECIPES
+    from pipelines.recipes import RECIPES
     from train.cards import METHOD_CARDS, NETWORK_CARDS
 
     return {
-        "recipes": tuple(RECIPES.values()),
+        "recipes": tuple(entry.card for entry in RECIPES.values()),
         "methods": METHOD_CARDS,
         "networks": NETWORK_CARDS,
         "scores": tuple(SCORES.values()),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,12 +12,16 @@ import typer
 from anomsynth.commands.options import parse_size, split_words
 
 if TYPE_CHECKING:
+    from eval.benchmarks import AnySet
     from eval.predictor import Predictor
 
 app = typer.Typer(
     no_args_is_help=True, help="Judge a detector on a public benchmark, as its official evaluator does."
 )
 
+Data = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="Folder of one set, or a folder that holds several.")
+]
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", metavar="RUN", help="Folder that `anomsynth train` wrote.")
 ]
@@ -43,11 +48,11 @@ Out = Annotated[
 ]
 
 
-def _add_command(benchmark: str, summary: str, data: str) -> None:
+def _add_command(benchmark: str, summary: str) -> None:
     """Give `eval` one sub-command a benchmark; all have the same options."""
 
     def command(
-        folder: Annotated[Path, typer.Option("--data", metavar="DIR", help=data)],
+        data: Data,
         checkpoint: Checkpoint = None,
         segmenter: Segmenter = None,
         weights: Weights = None,
@@ -59,7 +64,7 @@ def _add_command(benchmark: str, summary: str, data: str) -> None:
     ) -> None:
         from eval.benchmarks import find_sets
 
-        sets = find_sets(benchmark, folder)
+        sets = find_sets(benchmark, data)
         predictor = _predictor(checkpoint, segmenter, weights, size, device, threads)
         _judge(sets, predictor, score, out)
 
@@ -68,15 +73,15 @@ def _add_command(benchmark: str, summary: str, data: str) -> None:
     app.command(benchmark)(command)
 
 
-for _name, _summary, _data in (
-    ("fishyscapes", "Fishyscapes Lost & Found and Static, official or flat layout.", "One set, or a folder of both."),
-    ("roadanomaly", "RoadAnomaly, official or flat layout.", "The folder with frames/."),
-    ("smiyc", "SegmentMeIfYouCan: AnomalyTrack and ObstacleTrack, validation frames.", "One track, or both."),
-    ("cityscapes", "Cityscapes val: mIoU and mAcc of the known classes.", "Folder with leftImg8bit/ and gtFine/."),
-    ("shards", "Shards that were built here, such as a held-out synthetic split.", "A shard set."),
-    ("all", "Every benchmark that a folder holds, and Cityscapes val.", "A folder of several of the above."),
+for _name, _summary in (
+    ("fishyscapes", "Fishyscapes Lost & Found and Static, official or flat layout."),
+    ("roadanomaly", "RoadAnomaly, official or flat layout."),
+    ("smiyc", "SegmentMeIfYouCan: AnomalyTrack and ObstacleTrack, validation frames."),
+    ("cityscapes", "Cityscapes val: mIoU and mAcc of the known classes."),
+    ("shards", "Shards that were built here, such as a held-out synthetic split."),
+    ("all", "Every benchmark that a folder holds, and Cityscapes val."),
 ):
-    _add_command(_name, _summary, _data)
+    _add_command(_name, _summary)
 
 
 def predict(
@@ -112,14 +117,17 @@ def predict(
 
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Folders that `anomsynth eval` wrote.")],
+    score: Annotated[list[str] | None, typer.Option("--score", metavar="NAME", help="Only these scores.")] = None,
 ) -> None:
     """Put several evaluations side by side; differences are to the first.
 
     Example: `anomsynth report before after`
     """
-    from eval.report import compare
+    from rich.console import Console
 
-    compare(runs)
+    from eval.report import comparison
+
+    Console().print(comparison(runs, split_words(score)))
 
 
 def _predictor(
@@ -130,10 +138,12 @@ def _predictor(
     device: str,
     threads: int | None,
 ) -> Predictor:
-    from train.devices import set_threads
+    import torch
+
     from train.predictor import predictor_from
 
-    set_threads(threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
     return predictor_from(
         checkpoint=checkpoint,
         segmenter=segmenter,
@@ -141,3 +151,21 @@ def _predictor(
         input_size=parse_size(size) if size else None,
         device=device,
     )
+
+
+def _judge(sets: Sequence[AnySet], predictor: Predictor, score: list[str] | None, out: Path | None) -> None:
+    from rich.console import Console
+
+    from eval.report import tables, write_page
+    from eval.run import evaluate
+
+    results = evaluate(sets, predictor, split_words(score), out)
+    console = Console()
+    for table in tables(results.as_json()):
+        console.print(table)
+    for found in sets:
+        for note in found.notes:
+            print(f"{found.name}: {note}")
+    if out is not None:
+        page = write_page(results, predictor, out)
+        print(f"Figures: {out / 'results.json'}\nPage:    {page}")

@@ -115,7 +115,6 @@ def ovr(
     """Fine-tune a segmenter with the top-K one-vs-rest loss on shards with anomalies.
 
     Examples:
-
     * anomsynth train ovr --shards mix --segmenter erfnet --weights erfnet.pth --out run
 
     * anomsynth train ovr --shards mix --shards void --checkpoint segmenter --out run --set keep=1
@@ -158,10 +157,9 @@ def _options(
 
 def _print(summary: RunSummary) -> None:
     speed = summary.samples / max(summary.seconds, 1e-9)
-    print(
-        f"{summary.method}: steps {summary.first + 1} to {summary.step} of {summary.steps} in {summary.seconds:.0f} s "
-        f"({speed:.1f} samples/s), last loss {summary.loss if summary.loss is None else round(summary.loss, 4)}."
-    )
+    loss = "" if summary.loss is None else f", last loss {summary.loss:.4f}"
+    steps = f"steps {summary.first + 1} to {summary.step} of {summary.steps}"
+    print(f"{summary.method}: {steps} in {summary.seconds:.0f} s ({speed:.1f} samples/s){loss}.")
     for reason, count in summary.rejected.items():
         print(f"skipped {count} samples: {reason}", file=sys.stderr)
     for name, value in (summary.validation or {}).items():
