@@ -52,7 +52,7 @@ def cityscapes(
     """
     sources = {"cityscapes": folder, "split": split}
     amount = {"count": count, "seed": seed, "samples_per_shard": samples_per_shard}
-    _build("cityscapes", None, sources, out, size, config, overrides, workers, amount, strict=strict, dry_run=dry_run)
+    _build("cityscapes", None, sources, out, size, config, overrides, workers, amount, strict, dry_run)
 
 
 @app.command("voidclass")
@@ -128,7 +128,6 @@ def _build(
     overrides: list[str] | None,
     workers: int | None,
     amount: dict[str, Any],
-    *,
     strict: bool,
     dry_run: bool,
 ) -> None:

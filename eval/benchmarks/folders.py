@@ -1,0 +1,159 @@
+"""Which benchmark a folder is, and the pairs in it: the path grammar that the benchmarks share.
+
+The flat layout, which projects pass around for every benchmark, is
+
+    SET/images/<key>.<png|jpg|jpeg|webp>
+    SET/labels_masks/<key>.png      or  <key>_labels_semantic.png  or  <key>_labels.png
+
+so a flat folder may need its own name to tell what it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet, Encoding
+from shards.errors import UserError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+OFFICIAL_MASK = re.compile(r"(?P<number>\d{4})_(?P<base>.+)_labels\.png")
+"""A mask of the Fishyscapes download."""
+
+_LABEL_ENDINGS = re.compile(r"(_labels_semantic|_labels|_leftImg8bit)$")
+_NAMES: Mapping[str, re.Pattern[str]] = {
+    # The first that matches wins: RoadAnomaly21 is SMIYC's AnomalyTrack, not RoadAnomaly.
+    "smiyc": re.compile(
+        r"anomaly_?track|obstacle_?track|road_?anomaly_?21|road_?obst[ai]cle|obsticle|\bra_?21|\bro_?21|smiyc"
+    ),
+    "fishyscapes": re.compile(r"fishy|^fs(_|$)|fs_|lost_?and_?found|lost_?found|^laf"),
+    "roadanomaly": re.compile(r"road_?anomaly"),
+    "cityscapes": re.compile(r"cityscapes"),
+}
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Pictures directly inside a folder, hidden files left out, in the order of their names."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def is_flat(folder: Path) -> bool:
+    """Whether it holds images/ and labels_masks/."""
+    return (folder / "images").is_dir() and (folder / "labels_masks").is_dir()
+
+
+def guess(folder: Path) -> str | None:
+    """The benchmark that a folder looks like: by its structure, else by its name; None if neither tells."""
+    if (folder / "leftImg8bit").is_dir() and (folder / "gtFine").is_dir():
+        return "cityscapes"
+    if (folder / "frames").is_dir():
+        return "roadanomaly"
+    by_name = next((key for key, pattern in _NAMES.items() if pattern.search(folder.name.lower())), None)
+    if is_flat(folder):
+        if by_name in ("smiyc", "fishyscapes", "roadanomaly"):
+            return by_name
+        labels = [path.name for path in images_in(folder / "labels_masks")]
+        if any(name.endswith("_labels_semantic.png") for name in labels):
+            return "smiyc"
+        return "fishyscapes" if any(OFFICIAL_MASK.fullmatch(name) for name in labels) else None
+    if by_name is None and any(OFFICIAL_MASK.fullmatch(path.name) for path in images_in(folder)):
+        return "fishyscapes"
+    return None
+
+
+def candidates(folder: Path, benchmark: str) -> list[Path]:
+    """Flat or framed folders of one benchmark: the folder itself, else those directly inside it.
+
+    A folder that tells nothing of itself is taken at the user's word; one inside a parent is not.
+
+    Raises:
+        UserError: the folder does not exist.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"There is no folder {folder}. Give --data a folder of the benchmark, or a parent of several."
+        )
+    if is_flat(folder) or (folder / "frames").is_dir():
+        return [folder] if guess(folder) in (benchmark, None) else []
+    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [path for path in inside if guess(path) == benchmark]
+
+
+def wrong_folder(folder: Path, benchmark: str, expected: str) -> UserError:
+    """The sentence for a folder that is not the benchmark: expected, found, what it may be instead."""
+    entries = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
+    found = ", ".join(entries[:6]) + (f" and {len(entries) - 6} more" if len(entries) > 6 else "") or "nothing"
+    inside = {guess(path) for path in folder.iterdir() if path.is_dir()} if not guess(folder) else {guess(folder)}
+    others = sorted({other for other in inside if other and other != benchmark})
+    hint = f" It looks like: {', '.join(others)}." if others else ""
+    return UserError(f"{folder} is not a {benchmark} folder: expected {expected}; found {found}.{hint}")
+
+
+def pair(
+    images: Iterable[Path], labels: Iterable[Path], where: Path, encoding: Encoding = "0-1-255"
+) -> tuple[BenchmarkFrame, ...]:
+    """Pair images and labels by the key in their names.
+
+    Raises:
+        UserError: one without the other, or two files of one key.
+    """
+    by_image, by_label = _by_key(images, where), _by_key(labels, where)
+    for what, missing in (
+        ("without a label", by_image.keys() - by_label.keys()),
+        ("without an image", by_label.keys() - by_image.keys()),
+    ):
+        if missing:
+            names = ", ".join(sorted(missing)[:5]) + (" ..." if len(missing) > 5 else "")
+            raise UserError(f"{where} is incomplete: {len(missing)} frames are {what}: {names}.")
+    return tuple(BenchmarkFrame(key, by_image[key], by_label[key], encoding) for key in sorted(by_image))
+
+
+def flat_frames(
+    folder: Path, keep: Callable[[str], bool] = lambda key: True, encoding: Encoding = "0-1-255"
+) -> tuple[BenchmarkFrame, ...]:
+    """The pairs of a flat folder; coloured copies of the labels are no labels.
+
+    Args:
+        folder: holds images/ and labels_masks/.
+        keep: which keys count; the others need no partner.
+        encoding: of the labels.
+
+    Raises:
+        UserError: unpaired files, or no pair at all.
+    """
+    images = [path for path in images_in(folder / "images") if keep(key_of(path))]
+    labels = [
+        path for path in images_in(folder / "labels_masks") if not path.stem.endswith("_color") and keep(key_of(path))
+    ]
+    if not images and not labels:
+        raise UserError(f"{folder} holds no frames: images/ and labels_masks/ are empty.")
+    return pair(images, labels, folder, encoding)
+
+
+def key_of(path: Path) -> str:
+    """The part of a file's name that an image and its label share."""
+    return _LABEL_ENDINGS.sub("", path.stem)
+
+
+def check_unique(sets: list[BenchmarkSet], folder: Path) -> list[BenchmarkSet]:
+    """Refuse two sets of one name: results.json could not hold both."""
+    names = [found.name for found in sets]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"{folder} holds two sets named {twice[0]!r}; evaluate them one by one.")
+    return sets
+
+
+def _by_key(paths: Iterable[Path], where: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in paths:
+        key = key_of(path)
+        if key in found:
+            raise UserError(f"{where} holds two files for frame {key}: {found[key].name} and {path.name}.")
+        found[key] = path
+    return found

@@ -1,0 +1,28 @@
+"""A shard set as a benchmark: the held-out synthetic split on which checkpoints may be chosen (law 7)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eval.benchmarks.sets import BenchmarkSet, ShardFrame
+from shards.cards import Card
+from shards.reader import ShardSet
+
+CARD = Card(
+    "benchmark",
+    "shards",
+    "Shards built from a held-out split: the place to choose a checkpoint or a setting, instead of a public benchmark",
+    needs=("a shard set with anomalies, such as anomalymix of --split val --coco-split val2017",),
+)
+
+
+def find(folder: Path) -> list[BenchmarkSet]:
+    """All samples of one shard set; the set's name is the folder's.
+
+    Raises:
+        UserError: not a complete shard set.
+    """
+    shards = ShardSet(folder)
+    frames = tuple(ShardFrame(key, shards, index) for index, key in enumerate(shards.keys))
+    note = f"synthetic: recipe {shards.manifest.recipe}, seed {shards.manifest.seed}; no public benchmark"
+    return [BenchmarkSet(folder.resolve().name, CARD.name, "shards", frames, (note,))]

@@ -1,0 +1,252 @@
+"""Judge a predictor on sets of benchmarks and write results.json.
+
+The figures go into one file, written at the end under a temporary name and renamed: a run that fails or is killed
+leaves no half-written results. Beside it lies curves.json, thinned PR and ROC points for plots.
+
+    {"schema": 1, "created_by": {"anomsynth": "0.1.0"}, "predictor": {...},
+     "sets": {SET: {"benchmark": ..., "layout": "official" | "flat", "frames": 10, "notes": [...],
+                    "pixels": {"known": ..., "anomaly": ..., "ignore": ...},
+                    "scores": {SCORE: {"metrics": {"AP": 0..1, "AUROC": 0..1, "FPR95": 0..1},
+                                       "threshold95": ..., "convention": {...}}}},
+              "cityscapes": {"benchmark": "cityscapes", "frames": 500, "notes": [], "pixels": {"valid": ...},
+                             "segmentation": {"metrics": {"mIoU": 0..1, "mAcc": 0..1},
+                                              "iou_per_class": {"road": 0..1 | null, ...}, "convention": {...}}}}}
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from eval.benchmarks import AnySet, BenchmarkSet, PixelCounts, SegmentationSet, count_pixels, read_frame
+from eval.metrics import PixelMetrics, PixelResult, SegmentationMetrics, SegmentationResult
+from eval.metrics.pixel import CONVENTION as PIXEL_CONVENTION
+from eval.metrics.segmentation import CONVENTION as SEGMENTATION_CONVENTION
+from eval.predictor import Prediction, Predictor, check_scores
+from shards.errors import BadInput, UserError
+from shards.labels import ANOMALY, KNOWN, TRAIN_CLASSES
+from shards.layouts.cityscapes import read_image, read_semantic
+from shards.progress import track
+
+SCHEMA = 1
+RESULTS = "results.json"
+CURVES = "curves.json"
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalySetResult:
+    """What came out on one set of an anomaly benchmark.
+
+    Attributes:
+        found: the set.
+        pixels: its pixels by label.
+        scores: the figures by score.
+        frame_ap: AP of single frames by score and frame name, to pick frames for a report; no published figure.
+            Frames without anomaly or without known pixels have none.
+    """
+
+    found: BenchmarkSet
+    pixels: PixelCounts
+    scores: Mapping[str, PixelResult]
+    frame_ap: Mapping[str, Mapping[str, float]]
+
+    def as_json(self) -> dict[str, Any]:
+        """The set's entry in results.json."""
+        pixels = {"known": self.pixels.known, "anomaly": self.pixels.anomaly, "ignore": self.pixels.ignore}
+        return {
+            "benchmark": self.found.benchmark,
+            "layout": self.found.layout,
+            "frames": len(self.found.frames),
+            "notes": list(self.found.notes),
+            "pixels": pixels,
+            "scores": {
+                name: {
+                    "metrics": result.metrics,
+                    "threshold95": result.threshold95,
+                    "convention": dict(PIXEL_CONVENTION),
+                }
+                for name, result in self.scores.items()
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentationSetResult:
+    """What came out on a set that judges the semantic map."""
+
+    found: SegmentationSet
+    segmentation: SegmentationResult
+
+    def as_json(self) -> dict[str, Any]:
+        """The set's entry in results.json."""
+        names = [row.name for row in TRAIN_CLASSES]
+        return {
+            "benchmark": self.found.benchmark,
+            "frames": len(self.found.frames),
+            "notes": list(self.found.notes),
+            "pixels": {"valid": self.segmentation.pixels},
+            "segmentation": {
+                "metrics": self.segmentation.metrics,
+                "iou_per_class": dict(zip(names, self.segmentation.iou, strict=True)),
+                "convention": dict(SEGMENTATION_CONVENTION),
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Everything that `evaluate` found, by set."""
+
+    predictor: Mapping[str, Any]
+    sets: Mapping[str, AnomalySetResult | SegmentationSetResult] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of results.json."""
+        return {
+            "schema": SCHEMA,
+            "created_by": {"anomsynth": importlib.metadata.version("anomsynth")},
+            "predictor": dict(self.predictor),
+            "sets": {name: result.as_json() for name, result in self.sets.items()},
+        }
+
+    def curves(self) -> dict[str, Any]:
+        """The content of curves.json: set -> score -> lists of tpr, fpr and precision."""
+        return {
+            name: {score: _curve_as_json(result) for score, result in found.scores.items()}
+            for name, found in self.sets.items()
+            if isinstance(found, AnomalySetResult)
+        }
+
+
+def evaluate(
+    sets: Sequence[AnySet], predictor: Predictor, scores: Sequence[str] = (), out: Path | None = None
+) -> Results:
+    """Judge a predictor on every set.
+
+    Args:
+        sets: from `eval.benchmarks.find_sets`, of one or several benchmarks.
+        predictor: gives score maps and a semantic map for an image.
+        scores: which scores to judge; all that the predictor has if empty.
+        out: folder for results.json and curves.json; nothing is written without it.
+
+    Returns:
+        The figures, by set.
+
+    Raises:
+        UserError: a score that the predictor lacks, two sets of one name, broken or hidden labels, a broken image,
+            scores that are not finite. Nothing has been written then.
+    """
+    wanted = check_scores(predictor, scores)
+    names = [found.name for found in sets]
+    if len(set(names)) != len(names):
+        raise UserError(f"Two of the sets have one name: {', '.join(sorted(names))}.")
+    # All labels first: a hidden or broken set is told in seconds, not after an hour of predicting.
+    pixels = {
+        found.name: count_pixels(found)
+        for found in track(sets, "labels", total=len(sets), unit="sets")
+        if isinstance(found, BenchmarkSet)
+    }
+    judged: dict[str, AnomalySetResult | SegmentationSetResult] = {}
+    for found in sets:
+        if isinstance(found, BenchmarkSet):
+            judged[found.name] = _judge_anomaly(found, pixels[found.name], predictor, wanted)
+        else:
+            judged[found.name] = _judge_segmentation(found, predictor)
+    results = Results(predictor.describe, judged)
+    if out is not None:
+        write_json(out / CURVES, results.curves(), indent=None)
+        write_json(out / RESULTS, results.as_json())
+    return results
+
+
+def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = 2) -> None:
+    """Write JSON, whole or not at all.
+
+    Raises:
+        UserError: the folder cannot be made or written.
+    """
+    # Serialised first: content that is no JSON must not leave a file behind.
+    text = json.dumps(content, indent=indent, allow_nan=False) + "\n"
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror}.") from error
+
+
+def predict(predictor: Predictor, image: UInt8[np.ndarray, "h w 3"], scores: Sequence[str], frame: str) -> Prediction:
+    """Ask the predictor and hold it to its contract: every score asked for, at the image's size, finite.
+
+    Raises:
+        UserError: it does not keep it; names the frame.
+    """
+    prediction = predictor.predict(image, scores)
+    for what, found in (*prediction.scores.items(), ("semantic", prediction.semantic)):
+        if found.shape != image.shape[:2]:
+            raise UserError(
+                f"The predictor's {what} map of {frame} has the shape {found.shape}; expected {image.shape[:2]}."
+            )
+    missing = [name for name in scores if name not in prediction.scores]
+    if missing:
+        raise UserError(f"The predictor gave no {missing[0]!r} map for {frame}.")
+    return prediction
+
+
+def _judge_anomaly(
+    found: BenchmarkSet, pixels: PixelCounts, predictor: Predictor, scores: Sequence[str]
+) -> AnomalySetResult:
+    pools = {name: PixelMetrics() for name in scores}
+    frame_ap: dict[str, dict[str, float]] = {name: {} for name in scores}
+    for frame in track(found.frames, found.name, total=len(found.frames), unit="frames"):
+        image, label = read_frame(frame)
+        prediction = predict(predictor, image, scores, frame.name)
+        judgeable = bool((label == ANOMALY).any() and (label == KNOWN).any())
+        for name in scores:
+            score = prediction.scores[name]
+            pools[name].add(score, label, frame.name)
+            if judgeable:
+                frame_ap[name][frame.name] = _frame_ap(score, label)
+    results: dict[str, PixelResult] = {}
+    for name in scores:
+        # Popped, so that the pool's memory goes before the next one is sorted.
+        results[name] = pools.pop(name).result()
+    return AnomalySetResult(found, pixels, results, frame_ap)
+
+
+def _frame_ap(score: Float32[np.ndarray, "h w"], label: UInt8[np.ndarray, "h w"]) -> float:
+    single = PixelMetrics()
+    single.add(score, label)
+    return single.result().ap
+
+
+def _judge_segmentation(found: SegmentationSet, predictor: Predictor) -> SegmentationSetResult:
+    metrics = SegmentationMetrics()
+    for frame in track(found.frames, found.name, total=len(found.frames), unit="frames"):
+        try:
+            image, label = read_image(frame), read_semantic(frame)
+        except BadInput as error:
+            raise UserError(f"Frame {frame.id} cannot be read: {error.detail}.") from error
+        metrics.add(predict(predictor, image, (), frame.id).semantic, label, frame.id)
+    return SegmentationSetResult(found, metrics.result())
+
+
+def _curve_as_json(result: PixelResult) -> dict[str, list[float]]:
+    curve = result.curve
+    return {
+        "tpr": np.round(curve.tpr, 6).tolist(),
+        "fpr": np.round(curve.fpr, 6).tolist(),
+        "precision": np.round(curve.precision, 6).tolist(),
+    }

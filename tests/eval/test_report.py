@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from eval.benchmarks import find_sets
+from eval.predictor import Predictor
+from eval.report import comparison, load_results, tables, write_page
+from eval.report.overlay import OUTLINE, colors, heat_map, outline, value_range, with_legend
+from eval.report.page import choose_frames
+from eval.run import evaluate
+from shards.errors import UserError
+
+
+def text_of(*made: Table) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    for table in made:
+        console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def write_results(folder: Path, ap: float, *, extra: bool = False) -> Path:
+    folder.mkdir(parents=True)
+    score = {"metrics": {"AP": ap, "AUROC": 0.9, "FPR95": 1 - ap}, "convention": {}}
+    sets = {"A": {"benchmark": "x", "frames": 4, "scores": {"msp": score}}}
+    if extra:
+        sets["B"] = {"benchmark": "x", "frames": 1, "scores": {"energy": score}}
+        sets["cityscapes"] = {
+            "benchmark": "cityscapes",
+            "frames": 2,
+            "segmentation": {"metrics": {"mIoU": 0.5, "mAcc": 0.6}, "iou_per_class": {"road": 0.5, "car": None}},
+        }
+    (folder / "results.json").write_text(json.dumps({"schema": 1, "sets": sets}))
+    return folder
+
+
+def test_table_prints_percent(tmp_path: Path) -> None:
+    printed = text_of(*tables(load_results(write_results(tmp_path / "run", 0.12345, extra=True))))
+    assert re.search(r"A\s*│ msp\s*│ 12\.35 │\s*90\.00 │\s*87\.6[56]", printed)
+    assert re.search(r"cityscapes │\s*2 │\s*50\.00 │\s*60\.00 │\s*1", printed)
+
+
+def test_comparison_shows_differences(tmp_path: Path) -> None:
+    runs = [write_results(tmp_path / "before", 0.2), write_results(tmp_path / "after", 0.3, extra=True)]
+    printed = text_of(comparison([runs[0], runs[1] / "results.json"]))
+    assert "20.00" in printed
+    assert "30.00 (+10.00)" in printed
+    assert "70.00 (-10.00)" in printed
+    assert "90.00 (+0.00)" in printed
+    # What the first run lacks is shown without a difference.
+    assert re.search(r"B\s*│ energy\s*│ before\s*│\s*- │", printed)
+    assert re.search(r"after\s*│\s*30\.00 │", printed)
+
+
+def test_comparison_tells_equal_folder_names_apart(tmp_path: Path) -> None:
+    printed = text_of(comparison([write_results(tmp_path / name / "eval", 0.2) for name in ("a", "b")]))
+    assert "a/eval" in printed
+    assert "b/eval" in printed
+
+
+def test_comparison_errors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No runs"):
+        comparison([])
+    with pytest.raises(UserError, match=r"Cannot read .*results\.json"):
+        comparison([tmp_path])
+    (tmp_path / "results.json").write_text("{")
+    with pytest.raises(UserError, match="is not JSON"):
+        comparison([tmp_path])
+    (tmp_path / "results.json").write_text('{"schema": 9}')
+    with pytest.raises(UserError, match="no evaluation results of schema 1"):
+        comparison([tmp_path])
+
+
+def test_page_holds_everything_itself(worlds: Path, tmp_path: Path, predictor: Predictor) -> None:
+    sets = find_sets("smiyc", worlds) + find_sets("roadanomaly", worlds)
+    page = write_page(evaluate(sets, predictor), predictor, tmp_path / "out", frames_per_set=2)
+    html = page.read_text(encoding="utf-8")
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", html)
+    assert str(tmp_path) not in html
+    assert html.count("data:image/jpeg;base64,") == 3 * 2 * 2
+    charts = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
+    assert len(charts) == 6
+    for chart in charts:
+        tree = ElementTree.fromstring(chart)
+        assert len(tree.findall("polyline")) == len(tree.findall("circle")) == 2
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
+    for word in ("dataset_AnomalyTrack", "RoadAnomaly_jpg", "bright", "recall", "false positive rate", "toy"):
+        assert word in html
+
+
+def test_names_are_escaped(worlds: Path, tmp_path: Path, predictor: Predictor) -> None:
+    folder = worlds / "RoadAnomaly_jpg"
+    folder.rename(worlds / "RoadAnomaly <b>&x")
+    html = write_page(evaluate(find_sets("roadanomaly", worlds), predictor), predictor, tmp_path).read_text()
+    assert "<b>" not in html
+    assert "RoadAnomaly &lt;b&gt;&amp;x" in html
+
+
+def test_choice_of_frames() -> None:
+    aps = {name: place / 10 for place, name in enumerate("abcdefgh")}
+    assert choose_frames(aps, 4) == [("worst", "a"), ("worst", "b"), ("best", "g"), ("best", "h")]
+    assert [name for _, name in choose_frames(aps, 1)] == ["a"]
+    assert choose_frames({"a": 0.1}, 6) == [("worst", "a")]
+    assert choose_frames({}, 6) == []
+    assert len(choose_frames(aps, 8)) == len({name for _, name in choose_frames(aps, 8)}) == 8
+
+
+def test_colors_get_brighter() -> None:
+    ramp = colors(np.linspace(-0.5, 1.5, 50)).astype(int)
+    assert (np.diff(ramp @ [3, 6, 1]) >= 0).all()
+
+
+def test_overlay_marks_the_anomaly() -> None:
+    image = np.full((20, 30, 3), 100, np.uint8)
+    label = np.zeros((20, 30), np.uint8)
+    label[8:12, 10:15] = 1
+    marked = outline(image, label)
+    assert (marked[7, 12] == OUTLINE).all()
+    assert (marked[9, 12] == 100).all()
+    assert (image == 100).all()
+    score = np.zeros((20, 30), np.float32)
+    score[label == 1] = 5
+    heat = heat_map(image, score).astype(int)
+    assert heat[9, 12].sum() > heat[0, 0].sum()
+
+
+def test_flat_scores_have_a_range() -> None:
+    flat = np.full((4, 4), 2.5, np.float32)
+    low, high = value_range(flat)
+    assert low < high
+    assert with_legend(np.zeros((4, 9, 3), np.uint8), "msp", (low, high)).shape[1] == 9

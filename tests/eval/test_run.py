@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eval.benchmarks import find_sets
+from eval.metrics import PixelMetrics
+from eval.predictor import Prediction, Predictor
+from eval.run import evaluate
+from shards.errors import UserError
+
+
+def keys_of(value: Any) -> list[str]:
+    """Every object key below a JSON value."""
+    if isinstance(value, dict):
+        return [key for k, v in value.items() for key in (k, *keys_of(v))]
+    return [key for item in value for key in keys_of(item)] if isinstance(value, list) else []
+
+
+def cityscapes(root: Path) -> Path:
+    for index in range(2):
+        name = f"frankfurt_000000_00000{index}"
+        image = root / "leftImg8bit" / "val" / "frankfurt" / f"{name}_leftImg8bit.png"
+        label = root / "gtFine" / "val" / "frankfurt" / f"{name}_gtFine_labelIds.png"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        label.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 16, 3), 90, np.uint8)).save(image)
+        ids = np.full((8, 16), 7, np.uint8)  # road
+        ids[:2] = 23 if index else 0  # sky, which the toy calls road; void
+        Image.fromarray(ids).save(label)
+    return root
+
+
+def test_results_json(worlds: Path, tmp_path: Path, predictor: Predictor, load: Callable[[Path], Any]) -> None:
+    sets = [s for name in ("smiyc", "roadanomaly", "fishyscapes") for s in find_sets(name, worlds)]
+    sets += find_sets("cityscapes", cityscapes(tmp_path / "city"))
+    evaluate(sets, predictor, (), tmp_path / "out")
+    written = load(tmp_path / "out" / "results.json")
+    assert written["schema"] == 1
+    assert written["predictor"] == {"network": "toy"}
+    assert set(written["created_by"]) == {"anomsynth"}
+    assert set(written["sets"]) == {
+        "dataset_AnomalyTrack",
+        "dataset_ObstacleTrack",
+        "RoadAnomaly_jpg",
+        "fishyscapes_lostandfound",
+        "fishyscapes_static",
+        "cityscapes",
+    }
+    track = written["sets"]["dataset_AnomalyTrack"]
+    assert track["pixels"] == {"known": 3 * 32 * 20 - 108, "anomaly": 108, "ignore": 3 * 32 * 4}
+    assert track["scores"]["bright"]["metrics"]["AP"] > 0.9
+    assert track["scores"]["dark"]["metrics"]["AP"] < 0.1
+    assert track["scores"]["dark"]["convention"]["fpr95"] == "first threshold with TPR >= 0.95"
+    # AP is nowhere but in the metrics of a score: five sets, two scores.
+    assert keys_of(written).count("AP") == 10
+    segmentation = written["sets"]["cityscapes"]["segmentation"]
+    assert segmentation["metrics"] == pytest.approx({"mIoU": (192 / 224) / 2, "mAcc": 0.5})
+    assert segmentation["iou_per_class"]["sky"] == 0
+    assert segmentation["iou_per_class"]["car"] is None
+    curves = load(tmp_path / "out" / "curves.json")
+    assert set(curves["RoadAnomaly_jpg"]["bright"]) == {"tpr", "fpr", "precision"}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["curves.json", "results.json"]
+
+
+def test_the_figures_are_the_pooled_ones(worlds: Path, predictor: Predictor) -> None:
+    from eval.benchmarks import BenchmarkSet, read_frame
+
+    (found,) = find_sets("roadanomaly", worlds)
+    assert isinstance(found, BenchmarkSet)
+    metrics = PixelMetrics()
+    for frame in found.frames:
+        image, label = read_frame(frame)
+        metrics.add(predictor.predict(image, ["bright"]).scores["bright"], label)
+    result = evaluate([found], predictor, ["bright"]).as_json()["sets"]["RoadAnomaly_jpg"]
+    assert result["scores"]["bright"]["metrics"] == metrics.result().metrics
+
+
+def test_unknown_score_is_told_before_anything_is_read(predictor: Predictor) -> None:
+    with pytest.raises(UserError, match=r"cannot give the score 'void'\. It gives: bright, dark"):
+        evaluate([], predictor, ["bright", "void"])
+
+
+def test_two_sets_of_one_name(worlds: Path, predictor: Predictor) -> None:
+    with pytest.raises(UserError, match="have one name"):
+        evaluate(find_sets("roadanomaly", worlds) * 2, predictor)
+
+
+class Broken:
+    describe: Mapping[str, Any] = {"network": "broken"}
+    score_names: tuple[str, ...] = ("msp",)
+
+    def __init__(self, value: float = 0.0, size: tuple[int, int] | None = None, names: Sequence[str] = ("msp",)):
+        self.value, self.size, self.names = value, size, names
+
+    def predict(self, image: np.ndarray, scores: Sequence[str]) -> Prediction:
+        size = self.size or image.shape[:2]
+        return Prediction(
+            {name: np.full(size, self.value, np.float32) for name in self.names}, np.zeros(size, np.uint8)
+        )
+
+
+@pytest.mark.parametrize(
+    ("broken", "sentence"),
+    [
+        (Broken(value=np.nan), r"frame0 holds 768 values that are NaN"),
+        (Broken(size=(2, 2)), r"msp map of frame0 has the shape \(2, 2\); expected \(24, 32\)"),
+        (Broken(names=()), "gave no 'msp' map for frame0"),
+    ],
+)
+def test_a_broken_predictor_writes_nothing(worlds: Path, tmp_path: Path, broken: Broken, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        evaluate(find_sets("roadanomaly", worlds), broken, (), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failing_set_keeps_the_old_results(worlds: Path, tmp_path: Path, predictor: Predictor) -> None:
+    sets = find_sets("smiyc", worlds)
+    evaluate(sets[:1], predictor, (), tmp_path)
+    before = (tmp_path / "results.json").read_bytes()
+    image = worlds / "dataset_ObstacleTrack" / "images" / "validation_21.webp"
+    image.write_bytes(image.read_bytes()[:200])
+    with pytest.raises(UserError, match="Frame validation_21: the image cannot be read"):
+        evaluate(sets, predictor, (), tmp_path)
+    assert (tmp_path / "results.json").read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_written(worlds: Path, tmp_path: Path, predictor: Predictor) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"Cannot write .*results|Cannot write .*curves"):
+        evaluate(find_sets("roadanomaly", worlds), predictor, (), tmp_path / "file" / "out")
+
+
+def test_cityscapes_with_half_a_pair(tmp_path: Path) -> None:
+    root = cityscapes(tmp_path)
+    next(root.rglob("*_leftImg8bit.png")).unlink()
+    with pytest.raises(UserError, match="is incomplete: 1 files without a partner"):
+        find_sets("cityscapes", root)
