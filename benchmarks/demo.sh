@@ -27,9 +27,9 @@ run train segmenter --shards "$out/frames" --out "$out/segmenter" --seed "$seed"
 run train ovr --shards "$out/anomalymix" --shards "$out/voidclass" --checkpoint "$out/segmenter" --out "$out/ovr" --seed "$seed"
 
 # 4. Judged before and after, on anomalies of kinds that no training set contains.
-run eval all --data "$out/world/benchmarks" --checkpoint "$out/segmenter" --out "$out/before"
-run eval all --data "$out/world/benchmarks" --checkpoint "$out/ovr" --out "$out/after"
+run eval all --data "$out/world/benchmarks" --data "$out/world/cityscapes" --checkpoint "$out/segmenter" --out "$out/before"
+run eval all --data "$out/world/benchmarks" --data "$out/world/cityscapes" --checkpoint "$out/ovr" --out "$out/after"
 run report "$out/before" "$out/after" --score energy
 
 printf '\nOpen in a browser:\n'
-printf '  %s/index.html\n' "$out/inspect" "$out/before" "$out/after"
+printf '  %s\n' "$out/inspect/index.html" "$out/before/report.html" "$out/after/report.html"

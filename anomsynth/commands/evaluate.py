@@ -20,7 +20,8 @@ app = typer.Typer(
 )
 
 Data = Annotated[
-    Path, typer.Option("--data", metavar="DIR", help="Folder of one set, or a folder that holds several.")
+    list[Path],
+    typer.Option("--data", metavar="DIR", help="Folder of one set, or one that holds several; may be repeated."),
 ]
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", metavar="RUN", help="Folder that `anomsynth train` wrote.")
@@ -44,7 +45,7 @@ Size = Annotated[
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads of the network; default: all cores.")]
 Out = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Folder for results.json, curves.json and index.html.")
+    Path | None, typer.Option("--out", metavar="DIR", help="Folder for results.json, curves.json and report.html.")
 ]
 
 
@@ -64,7 +65,7 @@ def _add_command(benchmark: str, summary: str) -> None:
     ) -> None:
         from eval.benchmarks import find_sets
 
-        sets = find_sets(benchmark, data)
+        sets = [found for folder in data for found in find_sets(benchmark, folder)]
         predictor = _predictor(checkpoint, segmenter, weights, size, device, threads)
         _judge(sets, predictor, score, out)
 

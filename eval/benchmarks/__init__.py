@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from eval.benchmarks import cityscapes, fishyscapes, roadanomaly, shardset, smiyc
@@ -20,7 +20,7 @@ CARDS: Mapping[str, Card] = {
 """Benchmark name -> card."""
 
 
-FINDERS: Mapping[str, Find] = {
+FINDERS: Mapping[str, Callable[[Path], Sequence[AnySet]]] = {
     "fishyscapes": fishyscapes.find,
     "roadanomaly": roadanomaly.find,
     "smiyc": smiyc.find,
@@ -61,7 +61,7 @@ def _find_all(folder: Path) -> list[AnySet]:
     sets: list[AnySet] = []
     for place in (folder, *inside):
         name = guess(place)
-        if name in FINDERS and (place == folder or name != guess(folder)):
+        if name is not None and (place == folder or name != guess(folder)):
             sets += FINDERS[name](place)
     if not sets:
         raise UserError(

@@ -11,7 +11,7 @@ from shards.reader import ShardSet
 CARD = Card(
     "benchmark",
     "shards",
-    "Shards built from a held-out split: the place to choose a checkpoint or a setting, instead of a public benchmark",
+    "Shards built from a held-out split: where a checkpoint or a setting is chosen, instead of on a benchmark",
     needs=("a shard set with anomalies, such as anomalymix of --split val --coco-split val2017",),
 )
 
