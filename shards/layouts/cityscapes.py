@@ -116,8 +116,8 @@ def scan_cityscapes(root: Path, split: str) -> Scan:
         )
     if not frames:
         raise UserError(
-            f"The split {split!r} of {root} holds no usable frame: {len(images)} pictures named *_leftImg8bit.png and "
-            f"{len(labels)} label maps named *_gtFine_labelIds.png or *_gtFine_labelTrainIds.png were found, "
+            f"The split {split!r} of {root} holds no usable frame: {len(images)} pictures named *_leftImg8bit.png "
+            f"and {len(labels)} label maps named *_gtFine_labelIds.png or *_gtFine_labelTrainIds.png were found, "
             "none of which belong together."
         )
     return Scan(tuple(sorted(frames, key=lambda frame: frame.id)), tuple(sorted(problems)))
@@ -149,7 +149,8 @@ def read_label_ids(frame: CityscapesFrame) -> UInt8[np.ndarray, "h w"]:
     """The map of labelIds, (H, W) uint8: 0..33, 255 = license plate.
 
     Raises:
-        BadInput: ``no-label-ids`` where only trainIds exist, ``size-mismatch``, ``unknown-label``, or the reasons of a
+        BadInput: ``no-label-ids`` where only trainIds exist, ``size-mismatch``, ``unknown-label``, or the reasons of
+        a
             broken picture.
     """
     if frame.label_ids is None:

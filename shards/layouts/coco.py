@@ -185,13 +185,17 @@ def annotation_mask(image: CocoImage, annotation: CocoAnnotation) -> Bool[np.nda
     """The object's pixels, (H, W) bool, from polygons or from run lengths.
 
     Raises:
-        BadInput: ``polygon-outside-image``, ``size-mismatch`` (run lengths of another picture), ``bad-segmentation`` or
+        BadInput: ``polygon-outside-image``, ``size-mismatch`` (run lengths of another picture), ``bad-segmentation``
+        or
             ``empty-mask``.
     """
-    mask = coco_mask.decode(run_lengths(image, annotation)).astype(bool)
-    if not mask.any():
-        raise BadInput("empty-mask", f"annotation {annotation.id} of {image.path.name} covers no pixel")
-    return np.ascontiguousarray(mask)
+    name = f"annotation {annotation.id} of {image.path.name}"
+    # Not pycocotools' decode, which NumPy 2 deprecates. Runs of zeros and ones take turns, column by column.
+    counts = _decompress(run_lengths(image, annotation)["counts"], name)
+    runs = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    if not runs.any():
+        raise BadInput("empty-mask", f"{name} covers no pixel")
+    return np.ascontiguousarray(runs.reshape(image.width, image.height).T)
 
 
 def run_lengths(image: CocoImage, annotation: CocoAnnotation) -> dict[str, Any]:
@@ -231,8 +235,8 @@ def run_lengths(image: CocoImage, annotation: CocoAnnotation) -> dict[str, Any]:
 def _decompress(text: bytes, name: str) -> list[int]:
     """Run lengths of COCO's compressed form.
 
-    Each number is coded little end first in characters that carry five bits and a "more follows" bit, with a sign bit in
-    the last one; from the third on, numbers are differences to the number two before.
+    Each number is coded little end first in characters that carry five bits and a "more follows" bit, with a sign bit
+    in the last one; from the third on, numbers are differences to the number two before.
     """
     counts: list[int] = []
     value = shift = 0
@@ -329,7 +333,10 @@ def _annotations(
     lost: set[Any],
     problems: list[Problem],
 ) -> tuple[CocoAnnotation, ...]:
-    """The rows that can be used; `lost` are pictures whose own row is a problem already: one problem each is enough."""
+    """The rows that can be used.
+
+    `lost` are pictures whose own row is a problem already: one problem each is enough.
+    """
     usable: dict[int, CocoAnnotation] = {}
     for row in loaded["annotations"]:
         where = _name(row, "annotation")
@@ -404,11 +411,15 @@ def _is_segmentation(value: Any) -> bool:
             )
             and len(counts) > 0
         )
+    return isinstance(value, list) and len(value) > 0 and all(map(_is_polygon, value))
+
+
+def _is_polygon(part: Any) -> bool:
+    # The whole of COCO has fifty million coordinates: types and finiteness are judged without a loop in Python.
     return (
-        isinstance(value, list)
-        and len(value) > 0
-        and all(
-            isinstance(part, list) and len(part) >= 6 and len(part) % 2 == 0 and all(map(_is_number, part))
-            for part in value
-        )
+        isinstance(part, list)
+        and len(part) >= 6
+        and len(part) % 2 == 0
+        and {*map(type, part)} <= {int, float}
+        and math.isfinite(sum(part))
     )

@@ -1,0 +1,493 @@
+"""Building a shard set: many processes, one result.
+
+A shard is the unit of work, of retry and of resume (law 2). While a build runs, OUT holds a folder ``.build``::
+
+    OUT/.build/plan.json                  what is being built; equal plans resume, others are refused
+    OUT/.build/lock                       held by the process that builds
+    OUT/.build/<recipe>-000000.json       a shard is done: its record, rows and rejects; written after its tar
+    OUT/<recipe>-000000.tar
+
+At the end come samples.jsonl, rejects.jsonl and, last, manifest.json; then ``.build`` goes. Nothing in them depends
+on the number of processes, on the order in which shards finish, on time, host or folder (law 1).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import multiprocessing
+import os
+import queue
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import cv2
+
+from pipelines.recipe import Recipe, sample_key
+from shards.codec import encode_json, encode_sample
+from shards.errors import BadInput, UserError
+from shards.manifest import MANIFEST, REJECTS, SAMPLES, Manifest, read_manifest, write_manifest
+from shards.progress import track
+from shards.sample import Sample
+from shards.writer import ShardRecord, write_atomically, write_shard
+
+SAMPLES_PER_SHARD: Final = 64
+"""About 150 MB of frames of 2048x1024: large enough to stream, small enough to lose."""
+
+_WORK: Final = ".build"
+_LIBRARIES: Final = {
+    "anomsynth": "anomsynth",
+    "numpy": "numpy",
+    "opencv": "opencv-python-headless",
+    "pillow": "pillow",
+    "pycocotools": "pycocotools",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSummary:
+    """What a build did.
+
+    Attributes:
+        out: the folder.
+        plan: what was (to be) built: recipe, config, sources, samples, shards, estimated bytes.
+        samples: samples in the set.
+        skipped: inputs that were left out, by reason.
+        shards: shards in the set.
+        resumed: shards among them that an earlier, interrupted build had finished.
+        bytes: size of all shards.
+        seconds: how long this call took.
+        complete: the set was complete before; nothing was done.
+        dry_run: nothing was done, on request.
+    """
+
+    out: Path
+    plan: Mapping[str, Any]
+    samples: int = 0
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    shards: int = 0
+    resumed: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    complete: bool = False
+    dry_run: bool = False
+
+
+def build(
+    recipe: Recipe,
+    out: Path,
+    *,
+    count: int | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    samples_per_shard: int = SAMPLES_PER_SHARD,
+    strict: bool = False,
+    dry_run: bool = False,
+) -> BuildSummary:
+    """Make a shard set, or finish one that an equal call began.
+
+    Args:
+        recipe: an opened recipe.
+        out: the folder of the set; absent, empty, or of the same build.
+        count: samples to make; None: the recipe's default, one a frame.
+        seed: of all randomness.
+        workers: processes; the bytes do not depend on it.
+        samples_per_shard: samples in a tar; the bytes depend on it.
+        strict: the first broken input ends the build instead of being skipped and recorded.
+        dry_run: only say what would be made; touches nothing.
+
+    Returns:
+        What was made and what was left out.
+
+    Raises:
+        UserError: impossible numbers, a folder that holds something else, a second build in the same folder, no
+        sample at
+            all, or, if strict, a broken input.
+        KeyboardInterrupt: after the workers stopped; the same call resumes.
+    """
+    start = time.monotonic()
+    count = recipe.default_count if count is None else count
+    for name, value in (("count", count), ("workers", workers), ("samples per shard", samples_per_shard)):
+        if value < 1:
+            raise UserError(f"The number of {name} must be at least 1, got {value}.")
+    if seed < 0:
+        raise UserError(f"The seed must not be negative, got {seed}.")
+    plan = _plan(recipe, count, seed, samples_per_shard)
+    if dry_run:
+        described = {**plan, **_estimate(recipe, seed, count, samples_per_shard), "inputs": recipe.plan()}
+        return BuildSummary(out, described, dry_run=True, seconds=time.monotonic() - start)
+    if strict and recipe.problems:
+        first = recipe.problems[0]
+        raise UserError(f"--strict: {first.input}: {first.reason}: {first.detail}.")
+
+    tasks = [
+        _Task(f"{recipe.name}-{number:06d}.tar", first, min(first + samples_per_shard, count))
+        for number, first in enumerate(range(0, count, samples_per_shard))
+    ]
+    finished = _finished(out, plan)
+    if finished is not None:
+        _clear(out / _WORK)
+        return _summary(out, plan, finished, start, complete=True)
+    created = not out.exists()
+    with _claimed(out, plan, tasks):
+        done = [task for task in tasks if _done(out, task) is not None]
+        todo = [task for task in tasks if task not in done]
+        _run(recipe, out, seed, todo, workers=workers, strict=strict)
+        manifest = _finish(recipe, out, plan, tasks, created=created)
+    return _summary(out, plan, manifest, start, resumed=len(done))
+
+
+# What is built
+# -------------------------------------------------------------------------------------------------------
+
+
+def _plan(recipe: Recipe, count: int, seed: int, samples_per_shard: int) -> dict[str, Any]:
+    """Everything that decides about bytes. Equal plans mean equal shard sets."""
+    plan = {
+        "recipe": recipe.name,
+        "config": recipe.config.model_dump(mode="json"),
+        "seed": seed,
+        "count": count,
+        "samples_per_shard": samples_per_shard,
+        "tool": {name: version(package) for name, package in _LIBRARIES.items()},
+        "sources": recipe.sources(),
+    }
+    return dict(json.loads(encode_json(plan)))
+
+
+def _estimate(recipe: Recipe, seed: int, count: int, samples_per_shard: int) -> dict[str, Any]:
+    """Shards and bytes, judged by the first sample that can be made."""
+    members: list[int] = []
+    for index in range(min(count, 8)):
+        with contextlib.suppress(BadInput):
+            # Each member lies in the tar behind a header of 512 bytes, filled up to a multiple of 512.
+            members = [512 + -(-len(data) // 512) * 512 for _, data in encode_sample(recipe.make(seed, index))]
+            break
+    return {"shards": -(-count // samples_per_shard), "estimated_bytes": sum(members) * count}
+
+
+class _Task(NamedTuple):
+    """A shard: samples first..last-1."""
+
+    shard: str
+    first: int
+    last: int
+
+    @property
+    def note(self) -> str:
+        """Name of its done-record."""
+        return Path(self.shard).stem + ".json"
+
+
+# The folder
+# ----------------------------------------------------------------------------------------------------------
+
+
+def _finished(out: Path, plan: Mapping[str, Any]) -> Manifest | None:
+    """The manifest of a complete equal build; UserError if it is a complete other one."""
+    if not (out / MANIFEST).exists():
+        return None
+    manifest = read_manifest(out)
+    differences = _differences(plan, manifest.model_dump(mode="json", include=set(plan)))
+    if differences:
+        raise UserError(
+            f"{out} already holds another shard set, which differs in {differences}: "
+            "choose another --out, or delete that folder first."
+        )
+    missing = [shard.name for shard in manifest.shards if not (out / shard.name).is_file()]
+    if missing:
+        raise UserError(
+            f"{out} has a manifest, but {len(missing)} of its shards are gone, {missing[0]} first: "
+            f"delete {MANIFEST} to build them again."
+        )
+    return manifest
+
+
+@contextlib.contextmanager
+def _claimed(out: Path, plan: Mapping[str, Any], tasks: Sequence[_Task]) -> Iterator[None]:
+    """Check that the folder is free or ours, write the plan, and keep other builds out."""
+    work = out / _WORK
+    _refuse_strangers(out, plan, tasks)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        lock = (work / "lock").open("w")
+    except OSError as error:
+        raise UserError(f"Cannot write into {out}: {error.strerror}.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"Another build is writing into {out}: wait for it, or choose another --out.") from error
+        for leftover in (*out.glob(".*.tmp"), *work.glob(".*.tmp")):
+            leftover.unlink()  # of a build that was killed; nobody else writes here
+        if not (work / "plan.json").exists():
+            write_atomically(work / "plan.json", json.dumps(plan, indent=2).encode())
+        yield
+
+
+def _refuse_strangers(out: Path, plan: Mapping[str, Any], tasks: Sequence[_Task]) -> None:
+    """UserError if the folder holds anything that this build did not put there."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UserError(f"--out {out} is a file: give a folder.")
+    allowed = {_WORK}
+    plan_file = out / _WORK / "plan.json"
+    if plan_file.is_file():
+        try:
+            begun = json.loads(plan_file.read_bytes())
+        except ValueError:
+            begun = {}
+        differences = _differences(plan, begun)
+        if differences:
+            raise UserError(
+                f"{out} holds an unfinished build, which differs in {differences}: "
+                "repeat that command to finish it, choose another --out, or delete that folder first."
+            )
+        allowed |= {task.shard for task in tasks} | {SAMPLES, REJECTS}
+    names = sorted(path.name for path in out.iterdir())
+    strangers = [name for name in names if name not in allowed and not (name[0] == "." and name.endswith(".tmp"))]
+    if strangers:
+        shown = ", ".join(strangers[:3]) + (f" and {len(strangers) - 3} more" if len(strangers) > 3 else "")
+        raise UserError(f"{out} is not empty, it holds {shown}: choose another --out, nothing was touched.")
+
+
+def _differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """The fields in which two plans differ, such as ``config.size, seed``; of other recipes, that alone."""
+    if found and wanted["recipe"] != found.get("recipe"):
+        return f"recipe ({found.get('recipe')})"
+    names = []
+    for key, value in wanted.items():
+        other = found.get(key)
+        if value == other:
+            continue
+        if isinstance(value, dict) and isinstance(other, dict):
+            names += [f"{key}.{name}" for name in sorted({*value, *other}) if value.get(name) != other.get(name)]
+        else:
+            names.append(key)
+    return ", ".join(names)
+
+
+# The work
+# ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is the same for all shards; each worker process is given it once, not once a shard.
+
+    `ticking` is a queue that takes one item a sample, `stop` an event: of threads or of processes.
+    """
+
+    recipe: Recipe
+    out: Path
+    seed: int
+    strict: bool
+    ticking: Any
+    stop: Any
+
+
+class _Stopped(Exception):
+    """The build was given up by the thread or process that started it."""
+
+
+def _run(recipe: Recipe, out: Path, seed: int, tasks: Sequence[_Task], *, workers: int, strict: bool) -> None:
+    """Make shards, in processes or, with one worker, in one thread, and show the progress."""
+    workers = min(workers, len(tasks))
+    if not workers:
+        return
+    pool: Executor
+    if workers == 1:
+        job = _Job(recipe, out, seed, strict, queue.SimpleQueue(), threading.Event())
+        pool = ThreadPoolExecutor(1, initializer=_start_thread, initargs=(job,))
+    else:
+        # spawn: workers start clean, whatever threads and locks this process has.
+        context = multiprocessing.get_context("spawn")
+        job = _Job(recipe, out, seed, strict, context.SimpleQueue(), context.Event())
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_process, initargs=(job,))
+    total = sum(task.last - task.first for task in tasks)
+    try:
+        futures = [pool.submit(_make_shard, task) for task in tasks]
+        for _ in track(_ticks(futures, job.ticking), recipe.name, total=total, unit="samples"):
+            pass
+    except BrokenProcessPool as error:
+        raise UserError(
+            "A worker process died, most likely for want of memory: use fewer --workers; the same command resumes."
+        ) from error
+    finally:
+        # After an error or Ctrl-C, workers give up at the next sample; the shards that they finished stay.
+        job.stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ticks(futures: Sequence[Future[None]], ticking: Any) -> Iterator[int]:
+    """One item for every sample that any worker finished; raises what a worker raised."""
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, timeout=0.1, return_when=FIRST_COMPLETED)
+        while not ticking.empty():
+            yield ticking.get()
+        for future in done:
+            future.result()
+
+
+_job = threading.local()
+"""Of a worker, thread or process: the job that it was started with."""
+
+
+def _start_thread(job: _Job) -> None:
+    _job.current = job
+
+
+def _start_process(job: _Job) -> None:
+    _job.current = job
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
+    cv2.setNumThreads(1)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """A parent that is killed cannot stop its workers, and they must not write on without its lock."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _make_shard(task: _Task) -> None:
+    """Make one shard, then its done-record; leaves nothing behind if it is stopped."""
+    job: _Job = _job.current
+    rows: list[dict[str, Any]] = []
+    rejects: list[dict[str, Any]] = []
+    if job.stop.is_set():
+        return
+    try:
+        record = write_shard(job.out / task.shard, _samples(job, task, rows, rejects))
+    except _Stopped:
+        return
+    if record.samples == 0:
+        (job.out / task.shard).unlink()  # readers need not cope with archives that hold nothing
+    note = {"record": record.model_dump(), "rows": rows, "rejects": rejects}
+    write_atomically(job.out / _WORK / task.note, encode_json(note))
+
+
+def _samples(job: _Job, task: _Task, rows: list[dict[str, Any]], rejects: list[dict[str, Any]]) -> Iterator[Sample]:
+    """The samples of a shard, one by one; fills `rows` and `rejects` on the way."""
+    for index in range(task.first, task.last):
+        if job.stop.is_set():
+            raise _Stopped
+        key = sample_key(job.recipe.name, index)
+        try:
+            sample = job.recipe.make(job.seed, index)
+        except BadInput as error:
+            broken = [{"reason": error.reason, "detail": error.detail, "input": job.recipe.input_of(job.seed, index)}]
+        else:
+            broken = list(sample.meta["rejected"])
+            rows.append({**sample.meta, "key": key, "shard": task.shard})
+            yield sample
+        # What found no room names no input: nothing is broken then.
+        if job.strict and (first := next((row for row in broken if row["input"]), None)):
+            raise UserError(f"--strict: {first['input']}: {first['reason']}: {first['detail']}.")
+        rejects += [{**row, "sample": key} for row in broken]
+        job.ticking.put(1)
+
+
+def _done(out: Path, task: _Task) -> dict[str, Any] | None:
+    """The done-record of a shard whose tar is there in full; None if it must be made (again)."""
+    try:
+        note: dict[str, Any] = json.loads((out / _WORK / task.note).read_bytes())
+        record = ShardRecord.model_validate(note["record"])
+        if record.samples == 0 or (out / task.shard).stat().st_size == record.bytes:
+            return note
+    except (OSError, ValueError, KeyError):
+        pass
+    return None
+
+
+# The end
+# -------------------------------------------------------------------------------------------------------------
+
+
+def _finish(recipe: Recipe, out: Path, plan: Mapping[str, Any], tasks: Sequence[_Task], *, created: bool) -> Manifest:
+    """Gather the shards' records into samples.jsonl, rejects.jsonl and, last, manifest.json."""
+    notes = [note for task in tasks if (note := _done(out, task)) is not None]
+    if len(notes) != len(tasks):
+        raise UserError(
+            f"Of the {len(tasks)} shards in {out} some vanished while they were built: repeat the command."
+        )
+    rows = [row for note in notes for row in note["rows"]]
+    rejects = [
+        {"reason": problem.reason, "detail": problem.detail, "input": problem.input, "sample": None}
+        for problem in recipe.problems
+    ]
+    rejects += [row for note in notes for row in note["rejects"]]
+    reasons = Counter(row["reason"] for row in rejects)
+    if not rows:
+        _give_up(out, tasks, created=created)
+        listed = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
+        first = next(row for row in rejects if row["sample"] is not None)
+        raise UserError(
+            f"No sample could be made, all {plan['count']} inputs were left out ({listed}), "
+            f"such as {first['input']}: {first['detail']}. Nothing was written."
+        )
+    manifest = Manifest(
+        **plan,
+        shards=[ShardRecord.model_validate(note["record"]) for note in notes if note["record"]["samples"]],
+        pixels={name: sum(row["pixels"][name] for row in rows) for name in ("known", "anomaly", "ignore")},
+        rejects=dict(sorted(reasons.items())),
+    )
+    write_atomically(out / SAMPLES, _lines(rows))
+    write_atomically(out / REJECTS, _lines(rejects))
+    write_manifest(out, manifest)
+    _clear(out / _WORK)
+    return manifest
+
+
+def _lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    return b"".join(encode_json(row) + b"\n" for row in rows)
+
+
+def _give_up(out: Path, tasks: Sequence[_Task], *, created: bool) -> None:
+    """Remove what a build without a single sample made."""
+    for task in tasks:
+        (out / task.shard).unlink(missing_ok=True)
+    _clear(out / _WORK)
+    if created:
+        out.rmdir()
+
+
+def _clear(work: Path) -> None:
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _summary(
+    out: Path,
+    plan: Mapping[str, Any],
+    manifest: Manifest,
+    start: float,
+    *,
+    resumed: int = 0,
+    complete: bool = False,
+) -> BuildSummary:
+    return BuildSummary(
+        out=out,
+        plan=plan,
+        samples=manifest.samples,
+        skipped=manifest.rejects,
+        shards=len(manifest.shards),
+        resumed=resumed,
+        bytes=sum(shard.bytes for shard in manifest.shards),
+        seconds=time.monotonic() - start,
+        complete=complete,
+    )

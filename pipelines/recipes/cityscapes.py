@@ -1,0 +1,86 @@
+"""Plain frames: Cityscapes as it is, in the project's label space.
+
+    anomaly = 0 where the trainId is one of the 19 classes, 255 elsewhere
+
+The known half of every training mix, and what a detector is checked against for false alarms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pipelines.pixels import count_pixels, void_as_ignore
+from pipelines.recipe import Sources, sample_key
+from pipelines.sources.frames import FrameConfig, FrameSource
+from shards.cards import Card
+from shards.layouts.problem import Problem
+from shards.sample import Sample
+
+CARD = Card(
+    kind="recipe",
+    name="cityscapes",
+    summary="plain Cityscapes frames: known classes 0, void 255, no anomaly",
+    title="The Cityscapes Dataset for Semantic Urban Scene Understanding",
+    venue="CVPR",
+    year=2016,
+    url="https://www.cityscapes-dataset.com",
+    needs=("Cityscapes with labelIds or labelTrainIds",),
+    licence="Cityscapes: non-commercial; derived frames may not be redistributed",
+)
+
+
+class CityscapesConfig(FrameConfig):
+    """Nothing but the size of the frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class CityscapesRecipe:
+    """Plain frames."""
+
+    name: ClassVar[str] = CARD.name
+    config: CityscapesConfig
+    frames: FrameSource
+
+    @classmethod
+    def open(cls, config: CityscapesConfig, sources: Sources) -> CityscapesRecipe:
+        """Scan the frames; raises UserError."""
+        return cls(config, FrameSource.open(sources.cityscapes, sources.split, config.size))
+
+    @property
+    def default_count(self) -> int:
+        """One sample a frame."""
+        return len(self.frames.frames)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Files that make no pair."""
+        return self.frames.problems
+
+    def plan(self) -> dict[str, Any]:
+        """Frames and their size."""
+        return {"cityscapes": self.frames.plan()}
+
+    def sources(self) -> dict[str, dict[str, Any]]:
+        """Fingerprint of the frames."""
+        return {"cityscapes": dict(self.frames.fingerprint)}
+
+    def input_of(self, seed: int, index: int) -> str:
+        """Name of the frame behind sample `index`."""
+        return self.frames.name(self.frames.at(seed, self.name, index))
+
+    def make(self, seed: int, index: int) -> Sample:
+        """One frame with its labels; BadInput where it is broken."""
+        frame = self.frames.at(seed, self.name, index)
+        image, semantic = self.frames.image(frame), self.frames.semantic(frame)
+        anomaly = void_as_ignore(semantic)
+        meta = {
+            "recipe": self.name,
+            "index": index,
+            "seed": seed,
+            "frame": self.frames.provenance(frame),
+            "objects": [],
+            "pixels": count_pixels(anomaly),
+            "rejected": [],
+        }
+        return Sample(sample_key(self.name, index), image, anomaly, semantic, meta=meta)

@@ -1,0 +1,1 @@
+"""Where samples come from: road frames, and things to put into them."""

@@ -1,0 +1,147 @@
+"""Road frames: which one sample i is made of, and its pixels at the size that is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+from jaxtyping import Int64, UInt8
+from pydantic import BeforeValidator, Field
+
+from shards.config import Config
+from shards.layouts.cityscapes import (
+    CityscapesFrame,
+    image_size,
+    read_image,
+    read_label_ids,
+    read_semantic,
+    scan_cityscapes,
+)
+from shards.layouts.problem import Problem
+from shards.rng import generator
+
+
+def _parse_size(value: Any) -> Any:
+    """Read ``1024x512`` as (1024, 512); leave the rest to pydantic."""
+    if isinstance(value, str) and value.count("x") == 1:
+        return tuple(part.strip() for part in value.split("x"))
+    return value
+
+
+_Side = Annotated[int, Field(ge=16, le=16384)]
+
+
+class FrameConfig(Config):
+    """What every recipe over road frames can be told."""
+
+    size: Annotated[tuple[_Side, _Side], BeforeValidator(_parse_size)] | None = None
+    """Width and height in pixels to which frames are scaled before anything else, such as 1024x512; None keeps
+    theirs. Pictures by area averaging (enlarged: bilinear), labels by the nearest pixel centre."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSource:
+    """The frames of one split.
+
+    Attributes:
+        split: ``train``, ``val`` ...
+        frames: sorted by id.
+        problems: what the scan left out.
+        size: (width, height) that frames are scaled to; None keeps theirs.
+        fingerprint: what the files are, without paths or times: JSON types.
+    """
+
+    split: str
+    frames: tuple[CityscapesFrame, ...]
+    problems: tuple[Problem, ...]
+    size: tuple[int, int] | None
+    fingerprint: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, root: Path, split: str, size: tuple[int, int] | None) -> FrameSource:
+        """Scan a Cityscapes folder; raises UserError where it is none."""
+        scan = scan_cityscapes(root, split)
+        return cls(split, scan.frames, scan.problems, size, _fingerprint(root, split, scan.frames))
+
+    def at(self, seed: int, recipe: str, index: int) -> CityscapesFrame:
+        """The frame of sample `index`: the frames are walked in epochs, each in an order of its own."""
+        epoch, position = divmod(index, len(self.frames))
+        return self.frames[int(_order(seed, recipe, epoch, len(self.frames))[position])]
+
+    def name(self, frame: CityscapesFrame) -> str:
+        """What rejects.jsonl calls a frame."""
+        return f"cityscapes/{self.split}/{frame.id}"
+
+    def provenance(self, frame: CityscapesFrame) -> dict[str, Any]:
+        """What a sample's meta says of its frame."""
+        return {"dataset": "cityscapes", "split": self.split, "id": frame.id}
+
+    def image(self, frame: CityscapesFrame) -> UInt8[np.ndarray, "h w 3"]:
+        """The picture, (H, W, 3) uint8 RGB; BadInput where it is broken."""
+        return resize_image(read_image(frame), self.size)
+
+    def semantic(self, frame: CityscapesFrame) -> UInt8[np.ndarray, "h w"]:
+        """The trainIds, (H, W) uint8, 255 = ignore; BadInput where they are broken."""
+        return resize_labels(read_semantic(frame), self.size)
+
+    def label_ids(self, frame: CityscapesFrame) -> UInt8[np.ndarray, "h w"]:
+        """The labelIds, (H, W) uint8, 255 = license plate; BadInput where they are broken or absent."""
+        return resize_labels(read_label_ids(frame), self.size)
+
+    def plan(self) -> dict[str, Any]:
+        """What `--dry-run` says: frames, frames left out by reason, and the size of the samples."""
+        width, height = self.size or image_size(self.frames[0])
+        reasons = sorted({problem.reason for problem in self.problems})
+        left_out = {reason: sum(problem.reason == reason for problem in self.problems) for reason in reasons}
+        return {"split": self.split, "frames": len(self.frames), "left_out": left_out, "size": f"{width}x{height}"}
+
+
+def resize_image(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int] | None) -> UInt8[np.ndarray, "H W 3"]:
+    """Scale a picture to (width, height): averaging the pixels that merge, or bilinear where it grows."""
+    height, width = image.shape[:2]
+    if size is None or size == (width, height):
+        return image
+    shrinks = size[0] <= width and size[1] <= height
+    scaled: UInt8[np.ndarray, "H W 3"] = np.asarray(
+        cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.uint8
+    )
+    return scaled
+
+
+def resize_labels(labels: UInt8[np.ndarray, "h w"], size: tuple[int, int] | None) -> UInt8[np.ndarray, "H W"]:
+    """Scale a label map to (width, height): each pixel takes the label at its own centre."""
+    height, width = labels.shape
+    if size is None or size == (width, height):
+        return labels
+    # Not OpenCV's INTER_NEAREST, which takes the upper left neighbour and so shifts labels by half a pixel and more.
+    rows = (2 * np.arange(size[1]) + 1) * height // (2 * size[1])
+    columns = (2 * np.arange(size[0]) + 1) * width // (2 * size[0])
+    scaled: UInt8[np.ndarray, "H W"] = labels[rows[:, None], columns]
+    return scaled
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, recipe: str, epoch: int, frames: int) -> Int64[np.ndarray, n]:
+    return generator(seed, recipe, "order", epoch).permutation(frames)
+
+
+def _fingerprint(root: Path, split: str, frames: tuple[CityscapesFrame, ...]) -> dict[str, Any]:
+    """Names and sizes of the files that will be read: cheap, and changed by every likely accident."""
+    files = [
+        path for frame in frames for path in (frame.image, frame.label_ids or frame.train_ids) if path is not None
+    ]
+    sizes = {path.relative_to(root).as_posix(): path.stat().st_size for path in files}
+    listing = "\n".join(f"{name} {size}" for name, size in sorted(sizes.items()))
+    return {
+        "dataset": "cityscapes",
+        "split": split,
+        "files": len(sizes),
+        "bytes": sum(sizes.values()),
+        "sha256": hashlib.sha256(listing.encode()).hexdigest(),
+    }

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from pipelines.sources.frames import FrameConfig, FrameSource, resize_image, resize_labels
+from shards.config import resolve
+from shards.errors import UserError
+
+
+def test_every_epoch_walks_all_frames_in_an_order_of_its_own(make_cityscapes: Any) -> None:
+    source = FrameSource.open(make_cityscapes(7), "train", None)
+    walked = [source.at(3, "cityscapes", index).id for index in range(21)]
+    epochs = [walked[start : start + 7] for start in (0, 7, 14)]
+    everything = [frame.id for frame in source.frames]
+    assert all(sorted(epoch) == everything for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert [source.at(4, "cityscapes", index).id for index in range(7)] != epochs[0]
+    assert [source.at(3, "voidclass", index).id for index in range(7)] != epochs[0]
+    # Sample 9 does not depend on who was asked before.
+    assert FrameSource.open(source.frames[0].image.parents[3], "train", None).at(3, "cityscapes", 9).id == walked[9]
+
+
+@pytest.mark.parametrize(("value", "size"), [("1024x512", (1024, 512)), ([64, 32], (64, 32)), (None, None)])
+def test_size(value: Any, size: tuple[int, int] | None) -> None:
+    assert resolve(FrameConfig, options={"size": value}).size == size
+
+
+@pytest.mark.parametrize("value", ["1024", "1024x", "8x8", "axb", "1x2x3"])
+def test_impossible_sizes(value: str) -> None:
+    with pytest.raises(UserError, match="size"):
+        resolve(FrameConfig, options={"size": value})
+
+
+@pytest.mark.parametrize("size", [(4, 3), (8, 6), (5, 4), (16, 12), (1, 1)])
+def test_labels_take_the_nearest_centre(size: tuple[int, int]) -> None:
+    labels = np.random.default_rng(0).integers(0, 19, (6, 8)).astype(np.uint8)
+    result = resize_labels(labels, size)
+    for y in range(size[1]):
+        for x in range(size[0]):
+            # The centre of the new pixel, in the pixels of the old map.
+            column, row = (x + 0.5) * 8 / size[0], (y + 0.5) * 6 / size[1]
+            assert result[y, x] == labels[int(row), int(column)]
+
+
+def test_images_are_averaged() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+    half = resize_image(image, (4, 3))
+    naive = image.reshape(3, 2, 4, 2, 3).mean(axis=(1, 3))
+    assert np.abs(half - naive).max() <= 0.51
+    assert resize_image(image, None) is image
+    assert resize_image(image, (8, 6)) is image
+    larger = resize_image(image, (16, 12))
+    np.testing.assert_array_equal(larger, cv2.resize(image, (16, 12), interpolation=cv2.INTER_LINEAR))
+
+
+def test_fingerprint_knows_names_and_sizes_but_no_place(make_cityscapes: Any, tmp_path: Path) -> None:
+    first = FrameSource.open(make_cityscapes(name="a"), "train", None)
+    second = FrameSource.open(make_cityscapes(name="b"), "train", None)
+    assert first.fingerprint == second.fingerprint
+    assert str(tmp_path) not in str(first.fingerprint)
+    second.frames[0].image.write_bytes(b"other")
+    third = FrameSource.open(tmp_path / "b", "train", None)
+    assert third.fingerprint["sha256"] != first.fingerprint["sha256"]
+    assert first.fingerprint["files"] == 6
