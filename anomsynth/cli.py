@@ -26,10 +26,11 @@ app.command("list")(catalogue.list_cards)
 app.command("toy")(world.toy)
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         print(f"anomsynth {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

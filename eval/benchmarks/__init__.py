@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from eval.benchmarks import cityscapes, fishyscapes, roadanomaly, shardset, smiyc
 from eval.benchmarks.cityscapes import SegmentationSet
-from eval.benchmarks.folders import guess
+from eval.benchmarks.folders import WrongFolder, guess
 from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet, PixelCounts, count_pixels, read_frame
 from shards.cards import Card
 from shards.errors import UserError
@@ -50,19 +51,20 @@ def find_sets(benchmark: str, folder: Path) -> list[AnySet]:
 
 
 def _find_all(folder: Path) -> list[AnySet]:
-    """Every set of the folder and of the folders inside it, each read as what it looks like.
+    """Every set of a folder and of the folders inside it; the shards that may lie there are no benchmark.
 
     Raises:
         UserError: nothing is recognised, or what is recognised is incomplete.
     """
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}. Give --data a folder that holds benchmarks.")
-    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     sets: list[AnySet] = []
-    for place in (folder, *inside):
-        name = guess(place)
-        if name is not None and (place == folder or name != guess(folder)):
-            sets += FINDERS[name](place)
+    for find in (fishyscapes.find, roadanomaly.find, smiyc.find):
+        with contextlib.suppress(WrongFolder):
+            sets += find(folder)
+    for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
+        if guess(place) == "cityscapes":
+            sets += cityscapes.find(place)
     if not sets:
         raise UserError(
             f"No benchmark is recognised in {folder} or directly inside it; "

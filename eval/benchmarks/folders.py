@@ -84,14 +84,18 @@ def candidates(folder: Path, benchmark: str) -> list[Path]:
     return [path for path in inside if guess(path) == benchmark]
 
 
-def wrong_folder(folder: Path, benchmark: str, expected: str) -> UserError:
+class WrongFolder(UserError):
+    """The folder holds nothing of the benchmark; an incomplete set is another error."""
+
+
+def wrong_folder(folder: Path, benchmark: str, expected: str) -> WrongFolder:
     """The sentence for a folder that is not the benchmark: expected, found, what it may be instead."""
     entries = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
     found = ", ".join(entries[:6]) + (f" and {len(entries) - 6} more" if len(entries) > 6 else "") or "nothing"
     inside = {guess(path) for path in folder.iterdir() if path.is_dir()} if not guess(folder) else {guess(folder)}
     others = sorted({other for other in inside if other and other != benchmark})
     hint = f" It looks like: {', '.join(others)}." if others else ""
-    return UserError(f"{folder} is not a {benchmark} folder: expected {expected}; found {found}.{hint}")
+    return WrongFolder(f"{folder} is not a {benchmark} folder: expected {expected}; found {found}.{hint}")
 
 
 def pair(
