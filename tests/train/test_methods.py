@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from shards.config import resolve
+from shards.errors import UserError
+from train.cards import METHOD_CARDS, NETWORK_CARDS
+from train.config import TrainConfig
+from train.data import Batch, TrainingPool
+from train.losses.known import known_cross_entropy
+from train.losses.ovr import top_k_ovr
+from train.methods import METHODS
+from train.methods.base import at_size, known_labels, let_learn
+from train.methods.ovr import PAPER, OvrConfig
+from train.methods.ovr import prepare as prepare_ovr
+from train.methods.segmenter import SegmenterConfig, class_weights, count_pixels
+from train.methods.segmenter import prepare as prepare_segmenter
+from train.networks import NETWORKS, SegmentationNetwork
+from train.networks.erfnet import ERFNet
+from train.schedule import learning_rate
+
+
+@pytest.fixture
+def pool(tiny_shards: Path) -> TrainingPool:
+    return TrainingPool([tiny_shards], TrainConfig(), input_size=(64, 32), seed=0)
+
+
+def batch_of(n: int = 2, height: int = 16, width: int = 24, seed: int = 0) -> Batch:
+    rng = torch.Generator().manual_seed(seed)
+    anomaly = torch.tensor([0, 0, 0, 1, 255], dtype=torch.uint8)
+    semantic = torch.tensor([*range(19), 255], dtype=torch.uint8)
+    return Batch(
+        keys=tuple(map(str, range(n))),
+        pixels=torch.randint(0, 256, (n, height, width, 3), generator=rng).to(torch.uint8),
+        anomaly=anomaly[torch.randint(0, 5, (n, height, width), generator=rng)],
+        semantic=semantic[torch.randint(0, 20, (n, height, width), generator=rng)],
+    )
+
+
+class Fixed(SegmentationNetwork):
+    """Gives stored logits, so that their gradient can be looked at."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(logits)
+        self.num_outputs = logits.shape[1]
+        self.input_size = (logits.shape[3], logits.shape[2])
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.logits
+
+    def part(self, which: object) -> nn.Module:
+        return self
+
+
+def test_cards_and_registries_agree() -> None:
+    assert [card.name for card in METHOD_CARDS] == list(METHODS)
+    assert [card.name for card in NETWORK_CARDS] == list(NETWORKS)
+    assert all(method.card.name == name for name, method in METHODS.items())
+
+
+def test_the_paper_is_a_valid_preset() -> None:
+    config = resolve(OvrConfig, preset=PAPER)
+    assert (config.trainable, config.lr, config.gamma, config.k, config.s, config.epochs) == (
+        "head", 1e-5, 0.05, 5, 2.0, 20.0,
+    )  # fmt: skip
+
+
+def test_the_ovr_step_is_its_equation(pool: TrainingPool) -> None:
+    logits, batch = torch.randn(2, 20, 16, 24), batch_of()
+    network = Fixed(logits.clone())
+    config = OvrConfig(gamma=0.3, k=4, s=1.5, known=0.7)
+    loss, report = prepare_ovr(network, config, pool)(network, batch)
+    first = logits[:, :19]
+    semantic = batch.semantic.clone()
+    semantic[batch.anomaly != 0] = 255
+    known, outlier = known_cross_entropy(first, semantic), top_k_ovr(first, batch.anomaly == 1, k=4, s=1.5)
+    torch.testing.assert_close(loss, 0.7 * known + 0.3 * outlier)
+    torch.testing.assert_close(dict(report), {"known": known, "outlier": outlier})
+
+
+def test_void_pixels_and_the_void_output_get_exactly_no_gradient(pool: TrainingPool) -> None:
+    batch = batch_of()
+    for keep, kind in ((0.0, "kl"), (1.0, "kl"), (1.0, "logits"), (1.0, "energy")):
+        network = Fixed(torch.randn(2, 20, 16, 24))
+        step = prepare_ovr(network, OvrConfig(keep=keep, keep_kind=kind, k=19), pool)
+        with torch.no_grad():
+            network.logits += 0.5 * torch.randn(2, 20, 16, 24)
+        loss, _ = step(network, batch)
+        loss.backward()
+        gradient = network.logits.grad
+        assert gradient is not None
+        assert not gradient[:, 19].any()
+        void = batch.anomaly == 255
+        if not keep:
+            void |= (batch.anomaly == 0) & (batch.semantic == 255)
+        assert not gradient.movedim(1, -1)[void].any()
+        assert gradient.movedim(1, -1)[batch.anomaly == 1].any()
+
+
+def test_keep_compares_with_the_start_network(pool: TrainingPool) -> None:
+    network = ERFNet(width=0.25)
+    step = prepare_ovr(network, OvrConfig(keep=2.0), pool)
+    batch = batch_of()
+    assert float(step(network, batch)[1]["keep"]) == pytest.approx(0.0, abs=1e-6)
+    with torch.no_grad():
+        for parameter in network.part("head").parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    loss, report = step(network, batch)
+    assert float(report["keep"]) > 1e-4
+    torch.testing.assert_close(loss.detach(), report["known"] + 0.05 * report["outlier"] + 2.0 * report["keep"])
+
+
+@pytest.mark.parametrize("which", ["head", "decoder", "all"])
+@pytest.mark.parametrize("batch_norm", ["frozen", "learn"])
+def test_what_does_not_learn_is_frozen_and_in_eval_mode(which: str, batch_norm: str, pool: TrainingPool) -> None:
+    network = ERFNet(width=0.25)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    config = OvrConfig(trainable=which, batch_norm=batch_norm)
+    step = prepare_ovr(network, config, pool)
+    optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
+    loss, _ = step(network, batch_of())
+    loss.backward()
+    optimizer.step()
+    part = {"head": "decoder.output_conv.", "decoder": "decoder.", "all": ""}[which]
+    changed = {key for key, value in network.state_dict().items() if not torch.equal(value, before[key])}
+    weights = {name for name, _ in network.named_parameters() if name.startswith(part)}
+    statistics = {key for key in before.keys() - dict(network.named_parameters()).keys() if key.startswith(part)}
+    assert changed <= weights | (statistics if batch_norm == "learn" else set())
+    assert changed & weights
+    assert bool(changed & statistics) == (batch_norm == "learn" and which != "head")
+    assert not any(m.training for m in network.modules() if isinstance(m, nn.Dropout2d))
+
+
+def test_dropout_only_where_asked_for() -> None:
+    network = ERFNet(width=0.25)
+    let_learn(network, "all", batch_norm="frozen", dropout=True)
+    assert all(m.training for m in network.modules() if isinstance(m, nn.Dropout2d))
+    assert not any(m.training for m in network.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+def test_labels_follow_the_size_of_the_logits() -> None:
+    batch = batch_of()
+    labels = known_labels(batch, (8, 12))
+    assert labels.shape == (2, 8, 12)
+    assert labels.dtype == torch.uint8
+    assert (known_labels(batch, (16, 24))[batch.anomaly != 0] == 255).all()
+    assert at_size(batch.anomaly, (16, 24)) is batch.anomaly
+
+
+def test_the_segmenter_leaves_anomalies_and_void_out(pool: TrainingPool) -> None:
+    batch = batch_of()
+    for void_output in (False, True):
+        network = Fixed(torch.randn(2, 20, 16, 24))
+        step = prepare_segmenter(network, SegmenterConfig(void_output=void_output), pool)
+        step(network, batch)[0].backward()
+        gradient = network.logits.grad
+        assert gradient is not None
+        at_pixels = gradient.movedim(1, -1).abs().sum(-1)
+        assert not at_pixels[batch.anomaly == 1].any()
+        void = (batch.anomaly != 1) & (batch.semantic == 255)
+        assert bool(at_pixels[void].any()) == void_output
+        assert bool(gradient[:, 19].any()) == void_output
+
+
+def test_class_weights_are_inverse_square_roots(pool: TrainingPool) -> None:
+    counts = count_pixels(pool)
+    assert counts.nonzero().flatten().tolist() == [0, 10]
+    counts = torch.tensor([900, 100, *[0] * 17])
+    weights = class_weights(counts)
+    assert float(weights[1] / weights[0]) == pytest.approx(3.0)
+    assert float(0.9 * weights[0] + 0.1 * weights[1]) == pytest.approx(1.0)
+    assert set(weights[2:].tolist()) == {10.0}
+    network = ERFNet(width=0.25, num_outputs=19)
+    loss, _ = prepare_segmenter(network, SegmenterConfig(class_weights="sqrt"), pool)(network, batch_of())
+    assert float(loss.detach()) > 0
+
+
+def test_learning_rate_rises_and_falls() -> None:
+    config = TrainConfig(lr=1.0, warmup=4, poly_power=0.9)
+    rates = [learning_rate(step, 100, config) for step in range(100)]
+    assert rates[0] == pytest.approx(0.2)
+    assert max(rates) == rates[4] == pytest.approx(0.96**0.9)
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+    assert rates[-1] == pytest.approx(0.01**0.9)
+    assert {learning_rate(s, 10, TrainConfig(lr=1.0, poly_power=0)) for s in range(10)} == {1.0}
+
+
+def test_fields_out_of_range_are_one_sentence() -> None:
+    with pytest.raises(UserError, match="Field 'k'"):
+        resolve(OvrConfig, overrides=["k=20"])
+    with pytest.raises(UserError, match="'head', 'decoder' or 'all'"):
+        resolve(OvrConfig, overrides=["trainable=neck"])

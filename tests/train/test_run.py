@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from shards.errors import UserError
+from shards.sample import Sample
+from train.checkpoint import load_checkpoint, read_info
+from train.methods.ovr import OvrConfig
+from train.methods.segmenter import SegmenterConfig
+from train.networks.erfnet import ERFNet
+from train.predictor import NetworkPredictor, predictor_from
+from train.run import train_ovr, train_segmenter
+
+SMALL = {"width": 0.25}
+QUICK = SegmenterConfig(steps=6, batch=3, warmup=1, crop=(32, 24))
+
+
+def segmenter(shards: Path, out: Path, **options: object) -> object:
+    arguments: dict[str, object] = {"config": QUICK, "network_options": SMALL, "device": "cpu", **options}
+    return train_segmenter([shards], out, **arguments)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "checkpoint.safetensors")
+
+
+def assert_same_weights(one: Path, two: Path) -> None:
+    a, b = weights(one), weights(two)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "segmenter"
+    config = SegmenterConfig(steps=40, batch=4, lr=2e-2, warmup=2, scale=(1.0, 1.0))
+    summary = train_segmenter(
+        [tiny_shards], run, config=config, network_options={**SMALL, "dropout": 0.0}, device="cpu",
+        val_shards=[tiny_shards],
+    )  # fmt: skip
+    assert summary.finished
+    assert summary.validation is not None
+    assert summary.validation["mIoU"] > 0.9
+    return run
+
+
+def test_a_segmenter_learns_the_tiny_world_and_ovr_finds_its_anomalies(
+    trained: Path, tiny_shards: Path, tmp_path: Path
+) -> None:
+    before = read_info(trained).validation
+    config = OvrConfig(steps=40, batch=4, lr=1e-2, gamma=1.0, batch_norm="learn", keep=1.0, keep_kind="logits")
+    summary = train_ovr(
+        [tiny_shards], tmp_path / "ovr", config=config, checkpoint=trained, device="cpu", val_shards=[tiny_shards]
+    )
+    assert before is not None
+    assert summary.validation is not None
+    assert summary.validation["energy_AP"] > before["energy_AP"] + 0.2
+    assert summary.validation["mIoU"] > 0.9
+    assert (summary.first, summary.step, summary.steps, summary.samples) == (0, 40, 40, 160)
+
+
+def test_what_a_run_leaves_behind(trained: Path) -> None:
+    assert {p.name for p in trained.iterdir()} == {
+        "checkpoint.safetensors", "checkpoint.json", "log.jsonl", "log.txt",
+    }  # fmt: skip
+    info = json.loads((trained / "checkpoint.json").read_text())
+    assert (info["method"], info["step"], info["finished"]) == ("segmenter", 40, True)
+    assert info["epoch"] == 20.0
+    assert info["input_size"] == [64, 32]
+    assert info["saw"] == ["tiny/train"]
+    assert info["start"]["kind"] == "scratch"
+    assert info["shards"][0]["folder"] == "set"
+    assert str(trained.parent) not in json.dumps(info)
+    rows = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [10, 20, 30, 40, 40]
+    assert rows[0]["loss"] > rows[3]["loss"]
+    assert "mIoU" in rows[4]["validation"]
+    assert "step 40/40  loss" in (trained / "log.txt").read_text()
+
+
+def test_interrupted_and_resumed_is_bitwise_uninterrupted(tiny_shards: Path, tmp_path: Path) -> None:
+    segmenter(tiny_shards, tmp_path / "whole")
+    for stop in (1, 4):
+        part = segmenter(tiny_shards, tmp_path / "parts", stop_at=stop)
+        assert not part.finished
+        assert (tmp_path / "parts" / "resume.pt").is_file()
+    last = segmenter(tiny_shards, tmp_path / "parts")
+    assert (last.first, last.step) == (4, 6)
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+    assert not (tmp_path / "parts" / "resume.pt").exists()
+
+
+def test_a_run_killed_between_two_savings_goes_on(
+    tiny_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter(tiny_shards, tmp_path / "whole")
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*arguments: object) -> None:
+        raise Killed
+
+    # resume.pt of step 4 is written, the checkpoint still is that of step 2.
+    from train import loop
+
+    keep = loop.save_checkpoint
+    monkeypatch.setattr(
+        loop, "save_checkpoint", lambda run, info, net: kill() if info.step == 4 else keep(run, info, net)
+    )
+    with pytest.raises(Killed):
+        segmenter(tiny_shards, tmp_path / "killed", save_every=2)
+    monkeypatch.undo()
+    assert read_info(tmp_path / "killed").step == 2
+    with (tmp_path / "killed" / "log.jsonl").open("a") as log:
+        log.write('{"step": 5, "loss": 1}\n{"step": 6, "lo')
+    summary = segmenter(tiny_shards, tmp_path / "killed", save_every=2)
+    assert summary.first == 4
+    assert_same_weights(tmp_path / "whole", tmp_path / "killed")
+    rows = [json.loads(line) for line in (tmp_path / "killed" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [6]
+
+
+def test_ovr_resumes_bitwise_with_dropout_and_keep(trained: Path, tiny_shards: Path, tmp_path: Path) -> None:
+    config = OvrConfig(steps=4, batch=2, lr=1e-3, keep=1.0, dropout=True, batch_norm="learn")
+    for name, stops in (("whole", (None,)), ("parts", (2, None))):
+        for stop in stops:
+            train_ovr([tiny_shards], tmp_path / name, config=config, checkpoint=trained, device="cpu", stop_at=stop)
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_workers_do_not_change_the_result(tiny_shards: Path, tmp_path: Path) -> None:
+    config = QUICK.model_copy(update={"steps": 2})
+    segmenter(tiny_shards, tmp_path / "none", config=config)
+    segmenter(tiny_shards, tmp_path / "one", config=config, workers=1)
+    assert_same_weights(tmp_path / "none", tmp_path / "one")
+
+
+def test_another_config_in_an_existing_run_is_refused(tiny_shards: Path, tmp_path: Path, trained: Path) -> None:
+    segmenter(tiny_shards, tmp_path / "run", stop_at=2)
+    with pytest.raises(UserError, match=r"unfinished run with another config\.lr; choose another --out"):
+        segmenter(tiny_shards, tmp_path / "run", config=QUICK.model_copy(update={"lr": 0.5}))
+    with pytest.raises(UserError, match="unfinished run with another seed"):
+        segmenter(tiny_shards, tmp_path / "run", seed=3)
+    with pytest.raises(UserError, match=r"is finished \(segmenter, 40 steps\)"):
+        segmenter(tiny_shards, trained)
+    with pytest.raises(UserError, match="is at step 2 of 6; finish it first"):
+        train_ovr([tiny_shards], tmp_path / "ovr", checkpoint=tmp_path / "run", device="cpu")
+    (tmp_path / "run" / "resume.pt").unlink()
+    with pytest.raises(UserError, match=r"cannot go on without its resume\.pt"):
+        segmenter(tiny_shards, tmp_path / "run")
+
+
+def test_files_cut_in_half_are_one_sentence(tiny_shards: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    segmenter(tiny_shards, run, stop_at=2)
+    resume = (run / "resume.pt").read_bytes()
+    (run / "resume.pt").write_bytes(resume[: len(resume) // 2])
+    with pytest.raises(UserError, match=r"resume\.pt is not complete"):
+        segmenter(tiny_shards, run)
+    whole = (run / "checkpoint.safetensors").read_bytes()
+    (run / "checkpoint.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"checkpoint\.safetensors is cut off or broken"):
+        load_checkpoint(run)
+    (run / "checkpoint.safetensors").unlink()
+    with pytest.raises(UserError, match=r"no checkpoint\.safetensors"):
+        load_checkpoint(run)
+    (run / "checkpoint.json").write_text("{")
+    with pytest.raises(UserError, match=r"checkpoint\.json is broken"):
+        load_checkpoint(run)
+    with pytest.raises(UserError, match="holds no checkpoint"):
+        load_checkpoint(tmp_path)
+
+
+def test_weights_and_description_of_different_steps_are_refused(tiny_shards: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    segmenter(tiny_shards, run, stop_at=2)
+    old = (run / "checkpoint.json").read_bytes()
+    segmenter(tiny_shards, run, stop_at=3)
+    (run / "checkpoint.json").write_bytes(old)
+    with pytest.raises(UserError, match=r"is of step 3, checkpoint\.json of step 2: saving was interrupted"):
+        load_checkpoint(run)
+
+
+def test_a_loss_that_is_not_finite_names_step_and_samples(trained: Path, tiny_shards: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"loss is (nan|inf) at step \d+ \(samples tiny-"):
+        train_ovr(
+            [tiny_shards], tmp_path / "run", config=OvrConfig(steps=9, batch=2, lr=1e30), checkpoint=trained,
+            device="cpu",
+        )  # fmt: skip
+
+
+def test_samples_that_cannot_be_read_are_counted(
+    make_shards: Callable[[Sequence[Sample]], Path], tmp_path: Path
+) -> None:
+    image, zeros = np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16), np.uint8)
+    good = [Sample(f"g-{i}", image, zeros, zeros) for i in range(3)]
+    bad = Sample("b-0", image, zeros, np.full((16, 16), 99, np.uint8))
+    shards = make_shards([*good, bad])
+    config = SegmenterConfig(steps=2, batch=4)
+    summary = segmenter(shards, tmp_path / "run", config=config)
+    assert summary.rejected == {"label-values": 2}
+    assert read_info(tmp_path / "run").rejected == {"label-values": 2}
+    with pytest.raises(UserError, match=r"No sample of step \d can be read \(b-0"):
+        segmenter(shards, tmp_path / "single", config=config.model_copy(update={"batch": 1, "steps": 4}))
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ({}, "Say where to start"),
+        ({"checkpoint": Path("x"), "segmenter": "erfnet"}, "Say where to start"),
+        ({"segmenter": "erfnet"}, "belong together"),
+        ({"weights": Path("w.pth")}, "belong together"),
+        ({"checkpoint": Path("nowhere")}, "holds no checkpoint"),
+        ({"segmenter": "erfnet", "weights": Path("nowhere.pth")}, "no weights file"),
+    ],
+)
+def test_a_wrong_start_is_one_sentence(
+    start: dict[str, object], message: str, tiny_shards: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        train_ovr([tiny_shards], tmp_path / "run", **start)
+    assert not (tmp_path / "run").exists()
+
+
+def test_wrong_commands_are_one_sentence(tiny_shards: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="--out must be a folder"):
+        segmenter(tiny_shards, tmp_path / "file")
+    with pytest.raises(UserError, match="no shard set at"):
+        segmenter(tmp_path / "nowhere", tmp_path / "run")
+    with pytest.raises(UserError, match="no shard set at"):
+        segmenter(tiny_shards, tmp_path / "run", val_shards=[tmp_path / "nowhere"])
+    with pytest.raises(UserError, match="--device is auto, cpu or cuda"):
+        segmenter(tiny_shards, tmp_path / "run", device="tpu")
+    with pytest.raises(UserError, match="--threads"):
+        segmenter(tiny_shards, tmp_path / "run", threads=0)
+
+
+def test_ovr_starts_from_a_weights_file_and_records_its_input_size(tiny_shards: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    torch.save(ERFNet().state_dict(), tmp_path / "w.pth")
+    config = OvrConfig(steps=1, batch=1, input_size=(48, 24), trainable="head")
+    train_ovr(
+        [tiny_shards], tmp_path / "run", config=config, segmenter="erfnet", weights=tmp_path / "w.pth", device="cpu"
+    )
+    network, info = load_checkpoint(tmp_path / "run" / "checkpoint.json")
+    assert network.input_size == info.input_size == (48, 24)
+    assert info.start.name == "w.pth"
+    assert info.saw == ["tiny/train", "unknown"]
+    assert not network.training
+
+
+def test_predictor_gives_scores_at_the_size_of_the_image(trained: Path, tmp_path: Path) -> None:
+    predictor = predictor_from(checkpoint=trained, device="cpu")
+    assert "void" not in predictor.score_names
+    assert predictor.describe["input_size"] == [64, 32]
+    assert predictor.describe["checkpoint"] == "segmenter"
+    image = np.full((37, 91, 3), 90, np.uint8)
+    image[:18] = (120, 160, 230)
+    prediction = predictor.predict(image, predictor.score_names)
+    assert tuple(prediction.scores) == predictor.score_names
+    assert all(s.shape == (37, 91) and s.dtype == np.float32 for s in prediction.scores.values())
+    assert all(np.isfinite(s).all() for s in prediction.scores.values())
+    assert prediction.semantic.shape == (37, 91)
+    assert (prediction.semantic[:10] == 10).mean() > 0.8
+    assert (prediction.semantic[-10:] == 0).mean() > 0.8
+    assert "void" in NetworkPredictor(ERFNet(width=0.25)).score_names
+    with pytest.raises(UserError, match="Give either --checkpoint RUN, or --segmenter"):
+        predictor_from(device="cpu")
+    with pytest.raises(UserError, match="belong together"):
+        predictor_from(segmenter="erfnet", device="cpu")
+
+
+@pytest.mark.real
+def test_published_weights_reach_the_golden_values(shared: Path) -> None:
+    from PIL import Image
+
+    from eval.metrics.pixel import PixelMetrics
+
+    predictor = predictor_from(
+        segmenter="erfnet", weights=shared / "weights" / "erfnet_cityscapes_20c.pth", device="cpu"
+    )
+    expected = json.loads((shared / "golden" / "erfnet.json").read_text())["dataset_AnomalyTrack"]
+    pools = {name: PixelMetrics() for name in predictor.score_names}
+    folder = shared / "data" / "benchmarks" / "dataset_AnomalyTrack"
+    images = sorted((folder / "images").iterdir())
+    assert len(images) == 4
+    for path in images:
+        label = np.array(Image.open(folder / "labels_masks" / f"{path.stem}_labels_semantic.png"))
+        prediction = predictor.predict(np.array(Image.open(path).convert("RGB")), predictor.score_names)
+        for name, pool in pools.items():
+            pool.add(prediction.scores[name], label, path.stem)
+    for name, pool in pools.items():
+        result = pool.result()
+        assert 100 * result.ap == pytest.approx(expected[name]["ap"], abs=0.1)
+        assert 100 * result.auroc == pytest.approx(expected[name]["auroc"], abs=0.1)
+        assert 100 * result.fpr95 == pytest.approx(expected[name]["fpr95"], abs=0.1)
