@@ -40,7 +40,10 @@ SaveEvery = Annotated[int, typer.Option(min=1, help="Steps between two checkpoin
 def segmenter(
     shards: Shards,
     out: Run,
-    width: Annotated[float, typer.Option(min=0.25, max=4, help="Width of ERFNet; 1 is the published network.")] = 1.0,
+    network: Annotated[
+        Literal["lite", "erfnet"], typer.Option(help="`lite` learns in minutes on a processor; ERFNet wants a GPU.")
+    ] = "lite",
+    width: Annotated[float, typer.Option(min=0.25, max=4, help="Factor on the channels of the network.")] = 1.0,
     steps: Steps = None,
     batch: Batch = None,
     lr: Rate = None,
@@ -55,7 +58,7 @@ def segmenter(
     config: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
-    """Train a light segmenter (ERFNet) from scratch on the known classes.
+    """Train a light segmenter from scratch on the known classes.
 
     Example: `anomsynth train segmenter --shards frames --out segmenter --steps 300`
     """
@@ -70,6 +73,7 @@ def segmenter(
         shards,
         out,
         config=fields,
+        network=network,
         network_options={"width": width},
         seed=seed,
         device=device,

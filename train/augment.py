@@ -1,0 +1,168 @@
+"""From a stored frame to what a network sees: one resize that is also the crop, a mirror, a change of light.
+
+All randomness comes from the generator that is passed in, so an item is a pure function of (seed, epoch, place).
+Pixels stay uint8: the device makes them floating point numbers (a worker would spend as long on it as on decoding).
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from shards.labels import IGNORE
+from shards.sample import Sample
+from train.config import TrainConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One training example; shapes as in `Sample`, at the size of the crop."""
+
+    key: str
+    image: UInt8[np.ndarray, "h w 3"]
+    anomaly: UInt8[np.ndarray, "h w"]
+    semantic: UInt8[np.ndarray, "h w"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Which part of a frame is seen, and how large.
+
+    Attributes:
+        size: (width, height) of the whole frame after scaling.
+        corner: (x, y) of the crop in the scaled frame.
+        crop: (width, height) of the crop; where it is larger than the frame the rest is padding.
+        flip: mirror left and right.
+    """
+
+    size: tuple[int, int]
+    corner: tuple[int, int]
+    crop: tuple[int, int]
+    flip: bool
+
+
+class Augment:
+    """The transform of a `ShardDataset`; picklable, so that it can cross into workers.
+
+    Args:
+        config: ranges and sizes.
+        input_size: (width, height) in pixels that frames have at scale 1.
+    """
+
+    def __init__(self, config: TrainConfig, input_size: tuple[int, int]) -> None:
+        self._config = config
+        self._input_size = input_size
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Item:
+        """Cut and vary one sample. The labels are cut alike, so what is absent from the crop is absent from them."""
+        view = draw_view(rng, self._config, self._input_size)
+        return Item(
+            key=sample.key,
+            image=degrade(jitter(see_image(sample.image, view), rng, self._config), rng, self._config),
+            anomaly=see_labels(sample.anomaly, view),
+            semantic=see_labels(sample.semantic, view),
+        )
+
+
+def draw_view(rng: np.random.Generator, config: TrainConfig, input_size: tuple[int, int]) -> View:
+    """Draw scale, corner and mirror; always the same number of draws, whatever the ranges."""
+    low, high = np.log(config.scale)
+    factor = float(np.exp(rng.uniform(low, high)))
+    stretch = float(np.exp(rng.uniform(-0.5, 0.5) * config.aspect))
+    size = (max(1, round(input_size[0] * factor * stretch)), max(1, round(input_size[1] * factor / stretch)))
+    crop = config.crop or input_size
+    x, y = (int(rng.integers(0, max(0, s - c) + 1)) for s, c in zip(size, crop, strict=True))
+    return View(size, (x, y), crop, bool(rng.random() < config.flip))
+
+
+def see_image(image: UInt8[np.ndarray, "h w 3"], view: View) -> UInt8[np.ndarray, "ch cw 3"]:
+    """The view of a picture: bilinear with low-pass (Pillow, as at test time), padded with black."""
+    height, width = image.shape[:2]
+    across, down = _visible(view)
+    # Pillow resizes a rectangle of the source: only the pixels of the crop are ever computed.
+    factors = (width / view.size[0], height / view.size[1])
+    box = (
+        view.corner[0] * factors[0],
+        view.corner[1] * factors[1],
+        (view.corner[0] + across) * factors[0],
+        (view.corner[1] + down) * factors[1],
+    )
+    box = (box[0], box[1], min(box[2], width), min(box[3], height))
+    if (width, height) == view.size:
+        seen = image[view.corner[1] : view.corner[1] + down, view.corner[0] : view.corner[0] + across]
+    else:
+        resized = Image.fromarray(image).resize((across, down), Image.Resampling.BILINEAR, box=box)
+        seen = np.asarray(resized)
+    return _place(seen, view, 0)
+
+
+def see_labels(labels: UInt8[np.ndarray, "h w"], view: View) -> UInt8[np.ndarray, "ch cw"]:
+    """The view of a label map: nearest pixel, padded with 255."""
+    height, width = labels.shape
+    across, down = _visible(view)
+    columns = ((view.corner[0] + np.arange(across) + 0.5) * (width / view.size[0])).astype(np.intp)
+    rows = ((view.corner[1] + np.arange(down) + 0.5) * (height / view.size[1])).astype(np.intp)
+    return _place(labels[rows[:, None], columns], view, IGNORE)
+
+
+def _visible(view: View) -> tuple[int, int]:
+    """(width, height) of the part of the crop that is not padding."""
+    return min(view.crop[0], view.size[0]), min(view.crop[1], view.size[1])
+
+
+def _place(seen: np.ndarray, view: View, fill: int) -> np.ndarray:
+    """Mirror, and pad to the right and below."""
+    width, height = view.crop
+    if view.flip:
+        seen = seen[:, ::-1]
+    if seen.shape[:2] == (height, width):
+        return np.ascontiguousarray(seen)
+    padded = np.full((height, width, *seen.shape[2:]), fill, np.uint8)
+    padded[: seen.shape[0], : seen.shape[1]] = seen
+    return padded
+
+
+def jitter(
+    image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, config: TrainConfig
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Change saturation, then gamma, contrast, brightness and tint; the identity where all strengths are 0."""
+    strengths = (config.saturation, config.gamma, config.contrast, config.brightness)
+    saturation, gamma, contrast, brightness = (1 + x * rng.uniform(-1, 1) for x in strengths)
+    tint = 1 + config.tint * rng.uniform(-1, 1, 3)
+    if not any(strengths) and not config.tint:
+        return image
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    mean = (float(grey.mean()) / 255) ** gamma
+    image = cv2.addWeighted(image, saturation, cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), 1 - saturation, 0)
+    value = (np.arange(256) / 255) ** gamma
+    value = (mean + (value - mean) * contrast) * brightness
+    table = np.clip(value[:, None] * tint * 255 + 0.5, 0, 255).astype(np.uint8)  # (256, 3)
+    return np.stack([table[image[..., c], c] for c in range(3)], axis=-1)
+
+
+def degrade(
+    image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, config: TrainConfig
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Spoil the whole picture, with the configured probability, by blur, JPEG or noise.
+
+    A pasted object differs from its frame in sharpness, compression and noise; what spoils both alike takes that clue
+    away.
+    """
+    if rng.random() >= config.degrade:
+        return image
+    kind = int(rng.integers(3))
+    if kind == 0:
+        blurred: UInt8[np.ndarray, "h w 3"] = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.2)))
+        return blurred
+    if kind == 1:
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "JPEG", quality=int(rng.integers(30, 90)))
+        return np.array(Image.open(buffer).convert("RGB"))
+    noise = rng.normal(0, rng.uniform(2, 10), image.shape)
+    noisy: UInt8[np.ndarray, "h w 3"] = np.clip(image + noise + 0.5, 0, 255).astype(np.uint8)
+    return noisy

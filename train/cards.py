@@ -1,0 +1,45 @@
+"""Cards of the networks and methods: what `anomsynth list` prints. Free of torch, which takes seconds to import."""
+
+from __future__ import annotations
+
+from shards.cards import Card
+
+ERFNET = Card(
+    kind="network",
+    name="erfnet",
+    summary="ERFNet: residual factorised convolutions, 2.1 M parameters, fast on any machine.",
+    title="ERFNet: Efficient Residual Factorized ConvNet for Real-time Semantic Segmentation",
+    venue="IEEE T-ITS",
+    year=2018,
+    url="https://doi.org/10.1109/TITS.2017.2750080",
+    needs=("weights trained on Cityscapes (--weights), or `anomsynth train segmenter`",),
+    licence="The published Cityscapes weights are CC BY-NC 4.0.",
+)
+
+LITE = Card(
+    kind="network",
+    name="lite",
+    summary="LiteFPN: plain convolutions and a feature pyramid, 0.6 M parameters; learns the toy world in minutes.",
+    needs=("`anomsynth train segmenter`",),
+)
+
+SEGMENTER = Card(
+    kind="method",
+    name="segmenter",
+    summary="Plain cross entropy on the known classes: the closed-set segmenter that the other methods start from.",
+    needs=("shards with semantic maps",),
+)
+
+OVR = Card(
+    kind="method",
+    name="ovr",
+    summary="Fine-tune a segmenter with the top-K one-vs-rest loss on pasted anomalies; inference costs the same.",
+    title="Anomaly-Aware Semantic Segmentation via Style-Aligned OoD Augmentation",
+    venue="ICCV Workshops",
+    year=2023,
+    url="https://arxiv.org/abs/2308.09965",
+    needs=("shards with anomalies, such as anomalymix", "a segmenter trained on the known classes"),
+)
+
+NETWORK_CARDS = (ERFNET, LITE)
+METHOD_CARDS = (SEGMENTER, OVR)

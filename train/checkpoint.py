@@ -1,0 +1,217 @@
+"""What a run leaves behind, and how it goes on.
+
+    RUN/
+      checkpoint.safetensors   the network's weights
+      checkpoint.json          what they are, for people and for `eval`; written last
+      resume.pt                weights, optimiser and step in one file; gone when the run is finished
+      log.jsonl, log.txt       one row every few steps, for machines and for people
+
+Every file is written under a temporary name, flushed and renamed. A run that was killed between two of them
+goes on from `resume.pt`, which is complete in itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from shards.errors import UserError
+from shards.writer import write_atomically
+from train.networks import SegmentationNetwork, build_network, load_weights
+
+WEIGHTS = "checkpoint.safetensors"
+INFO = "checkpoint.json"
+RESUME = "resume.pt"
+
+
+class NetworkInfo(BaseModel):
+    """How to build the network again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    options: dict[str, Any]
+
+
+class ShardsInfo(BaseModel):
+    """One shard set that taught the network."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: str
+    recipe: str
+    samples: int
+    fingerprint: str
+
+
+class StartInfo(BaseModel):
+    """Where the weights came from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["scratch", "weights", "checkpoint"]
+    name: str = ""
+    fingerprint: str = ""
+
+
+class CheckpointInfo(BaseModel):
+    """The whole of checkpoint.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    schema_version: Literal[1] = 1
+    method: str
+    config: dict[str, Any]
+    """Every field of the method's configuration, defaults included."""
+    network: NetworkInfo
+    input_size: tuple[int, int]
+    """(width, height) that frames are resized to; evaluation does the same."""
+    seed: int
+    shards: list[ShardsInfo]
+    start: StartInfo
+    saw: list[str]
+    """Data that the weights have seen, as `dataset/split`; `unknown` for weights from elsewhere."""
+    steps: int
+    """Length of the whole run."""
+    step: int
+    """Steps done."""
+    epoch: float
+    """Passes over the shards done: where in the data the run stands."""
+    finished: bool
+    rejected: dict[str, int] = {}
+    """Samples that could not be read, by reason."""
+    validation: dict[str, float] | None = None
+    """Figures on the held-out shards, as fractions."""
+    tool: dict[str, str]
+    """Versions."""
+
+    def same_run(self, other: CheckpointInfo) -> str | None:
+        """Name of the first field in which two runs differ; None where one can continue the other."""
+        progress = {"step", "epoch", "finished", "rejected", "validation", "tool"}
+        mine, theirs = self.model_dump(exclude=progress), other.model_dump(exclude=progress)
+        for field, value in mine.items():
+            if value != theirs[field]:
+                if field == "config":
+                    return next(f"config.{k}" for k in value if value[k] != theirs[field].get(k))
+                return field
+        return None
+
+
+def save_checkpoint(run: Path, info: CheckpointInfo, network: SegmentationNetwork) -> None:
+    """Write weights and description; the description last."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    write_atomically(run / WEIGHTS, save(weights, metadata={"step": str(info.step)}))
+    write_atomically(run / INFO, (info.model_dump_json(indent=2) + "\n").encode())
+
+
+def save_resume(
+    run: Path, info: CheckpointInfo, network: SegmentationNetwork, optimizer: torch.optim.Optimizer
+) -> None:
+    """Write all that the next call needs to go on as if it had never stopped."""
+    state = {
+        "info": info.model_dump_json(),
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+
+    def write(file: IO[bytes]) -> None:
+        torch.save(state, file)
+
+    write_atomically(run / RESUME, write)
+
+
+def load_resume(run: Path) -> tuple[CheckpointInfo, dict[str, Tensor], dict[str, Any]] | None:
+    """(description, weights, optimiser state) of an unfinished run; None where there is none.
+
+    Raises:
+        UserError: the file is broken.
+    """
+    path = run / RESUME
+    if not path.is_file():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return CheckpointInfo.model_validate_json(state["info"]), state["network"], state["optimizer"]
+    except Exception as error:  # torch.load lets through whatever its zip and pickle readers meet
+        raise UserError(
+            f"{path} is not complete, so the run cannot go on; delete the folder {run} to start again."
+        ) from error
+
+
+def read_info(run: Path) -> CheckpointInfo:
+    """Read and validate checkpoint.json.
+
+    Args:
+        run: the RUN folder, or a file in it.
+
+    Raises:
+        UserError: there is none, or it is broken.
+    """
+    folder = run.parent if run.is_file() else run
+    path = folder / INFO
+    if not path.is_file():
+        raise UserError(f"{folder} holds no checkpoint: there is no {INFO} in it; make one with `anomsynth train`.")
+    try:
+        return CheckpointInfo.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(f"{path} is broken at {where}: {first['msg']}.") from error
+
+
+def load_checkpoint(run: Path) -> tuple[SegmentationNetwork, CheckpointInfo]:
+    """The trained network, in eval mode on the CPU, and what is known of it.
+
+    Args:
+        run: the RUN folder, or a file in it.
+
+    Raises:
+        UserError: no checkpoint there, a file of it is cut off, or the two files are of different steps.
+    """
+    info = read_info(run)
+    folder = run.parent if run.is_file() else run
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise UserError(f"{folder} holds a {INFO} but no {WEIGHTS}; train it again.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            step = (file.metadata() or {}).get("step")
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is cut off or broken ({error}); train it again.") from error
+    if step != str(info.step):
+        raise UserError(
+            f"{path} is of step {step}, {INFO} of step {info.step}: saving was interrupted; type the same train "
+            "command again to complete the run."
+        )
+    network = build_network(info.network.name, **info.network.options)
+    load_weights(network, path)
+    return network.eval(), info
+
+
+def fingerprint(file: Path) -> str:
+    """sha256 of a file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def truncate_log(file: Path, step: int) -> None:
+    """Drop the rows of a log.jsonl that lie after `step`: they will be written again."""
+    if not file.is_file():
+        return
+    kept = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # the last row of a killed run may be half written
+        if row.get("step", 0) <= step:
+            kept.append(line + "\n")
+    write_atomically(file, "".join(kept).encode())

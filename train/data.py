@@ -1,0 +1,97 @@
+"""Batches of a pool of shard sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from shards.errors import BadInput, UserError
+from shards.stream import Position, ShardDataset
+from train.augment import Augment, Item
+from train.config import TrainConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one step sees.
+
+    Attributes:
+        keys: of the samples, in order.
+        pixels: (N, H, W, 3) uint8 RGB.
+        anomaly: (N, H, W) uint8: 0 known, 1 anomaly, 255 ignore.
+        semantic: (N, H, W) uint8 trainIds, 255 ignore.
+    """
+
+    keys: tuple[str, ...]
+    pixels: UInt8[Tensor, "n h w 3"]
+    anomaly: UInt8[Tensor, "n h w"]
+    semantic: UInt8[Tensor, "n h w"]
+
+    @property
+    def images(self) -> Float[Tensor, "n 3 h w"]:
+        """RGB in 0..1, converted wherever the batch lies."""
+        return self.pixels.movedim(-1, 1).float().div_(255)
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device."""
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The batch in page-locked memory; the DataLoader calls it."""
+        return self._with(lambda tensor: tensor.pin_memory())
+
+    def _with(self, move: Callable[[Tensor], Tensor]) -> Batch:
+        return replace(self, pixels=move(self.pixels), anomaly=move(self.anomaly), semantic=move(self.semantic))
+
+
+class TrainingPool(ShardDataset[Item | BadInput]):
+    """One or more shard sets as training items; a sample that cannot be read is a value, not an end (law 3).
+
+    Args:
+        folders: shard sets.
+        config: sizes, augmentation and how often each set counts.
+        input_size: (width, height) of a frame at scale 1.
+        seed: of the augmentation.
+
+    Raises:
+        UserError: no complete shard set, or a number of repeats that does not fit the number of sets.
+    """
+
+    def __init__(
+        self, folders: Sequence[Path], config: TrainConfig, *, input_size: tuple[int, int], seed: int
+    ) -> None:
+        if config.repeat and len(config.repeat) != len(folders):
+            raise UserError(
+                f"repeat needs one number for each of the {len(folders)} shard sets, got {list(config.repeat)}."
+            )
+        repeats = config.repeat or (1,) * len(folders)
+        pooled = [folder for folder, times in zip(folders, repeats, strict=True) for _ in range(times)]
+        super().__init__(pooled, Augment(config, input_size), seed=seed)
+
+    def __getitem__(self, position: Position) -> Item | BadInput:
+        """The item at a position, or why there is none."""
+        try:
+            return super().__getitem__(position)
+        except BadInput as bad:
+            return bad
+
+
+def collate(items: list[Item | BadInput]) -> tuple[Batch | None, list[tuple[str, str]]]:
+    """Stack what could be read (None where nothing could); beside it (reason, detail) of what could not."""
+    good = [item for item in items if isinstance(item, Item)]
+    rejected = [(item.reason, item.detail) for item in items if isinstance(item, BadInput)]
+    if not good:
+        return None, rejected
+    batch = Batch(
+        keys=tuple(item.key for item in good),
+        pixels=torch.from_numpy(np.stack([item.image for item in good])),
+        anomaly=torch.from_numpy(np.stack([item.anomaly for item in good])),
+        semantic=torch.from_numpy(np.stack([item.semantic for item in good])),
+    )
+    return batch, rejected

@@ -1,0 +1,117 @@
+"""Top-K one-vs-rest fine-tuning.
+
+Zhang, Sakmann, Beluch, Hutmacher, Li: Anomaly-Aware Semantic Segmentation via Style-Aligned OoD Augmentation, ICCV
+Workshops 2023.
+
+    L = L_id + gamma L_ood,     L_ood = 1 / (K |O|) sum_{i in O} sum_{k in topK(i)} softplus(s z_ik)
+
+L_id is the segmenter's own cross entropy on the known pixels, O the pasted anomaly pixels, z the logits before any
+final upsampling, so labels are resized to them (nearest). Only the known classes' logits take part: a void output is
+left alone. Inference is that of the segmenter; the score is its energy, max-logit or max-min logit.
+
+What the paper leaves open is a field of the configuration: which weights are "the classification head" (`trainable`),
+and whether batch norm moves meanwhile (`batch_norm`; the project freezes whatever does not learn in eval mode).
+`keep` is ours: distillation of the start network's answer on the known pixels, 0 in the paper.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from shards.labels import ANOMALY, KNOWN, NUM_CLASSES
+from train.cards import OVR
+from train.config import TrainConfig
+from train.data import Batch, TrainingPool
+from train.losses.known import known_cross_entropy
+from train.losses.ovr import top_k_ovr
+from train.methods.base import Method, Report, Step, at_size, known_labels, let_learn
+from train.networks.base import Part, SegmentationNetwork
+
+KeepKind = Literal["kl", "logits", "energy"]
+
+
+class OvrConfig(TrainConfig):
+    """Loss weights of the paper (WideResNet38); 0.01 is its gamma for ResNet101."""
+
+    trainable: Part = "all"
+    """Which weights learn: `head` is the paper's setting."""
+    gamma: float = Field(0.05, ge=0)
+    """Weight of the anomaly term."""
+    k: int = Field(5, ge=1, le=NUM_CLASSES)
+    """How many of the largest logits of an anomaly pixel are pushed down."""
+    s: float = Field(2.0, gt=0)
+    """Slope of the sigmoid."""
+    known: float = Field(1.0, ge=0)
+    """Weight of the cross entropy on known pixels."""
+    batch_norm: Literal["frozen", "learn"] = "frozen"
+    """Whether the batch norm statistics of what learns stay or follow the batches."""
+    dropout: bool = False
+    """Whether what learns drops features meanwhile."""
+    keep: float = Field(0.0, ge=0)
+    """Weight of the distance to the start network on known pixels."""
+    keep_kind: KeepKind = "kl"
+    """That distance: KL divergence of the softmax, or squared difference of the logits or of the energy."""
+
+
+PAPER = {"trainable": "head", "lr": 1e-5, "epochs": 20.0, "gamma": 0.05, "k": 5, "s": 2.0, "keep": 0.0}
+"""Fields as published."""
+
+
+def prepare(network: SegmentationNetwork, config: OvrConfig, pool: TrainingPool) -> Step:
+    """Freeze all but the trainable part, and keep a copy of the start network where `keep` needs one."""
+    start = copy.deepcopy(network).eval().requires_grad_(False) if config.keep else None
+    let_learn(network, config.trainable, batch_norm=config.batch_norm, dropout=config.dropout)
+
+    def step(network: SegmentationNetwork, batch: Batch) -> tuple[Float[Tensor, ""], Report]:
+        images = batch.images
+        logits = network(images)[:, :NUM_CLASSES]
+        size = (logits.shape[2], logits.shape[3])
+        anomaly = at_size(batch.anomaly, size)
+        known = known_cross_entropy(logits, known_labels(batch, size))
+        outlier = top_k_ovr(logits, anomaly == ANOMALY, k=config.k, s=config.s)
+        loss = config.known * known + config.gamma * outlier
+        report = {"known": known.detach(), "outlier": outlier.detach()}
+        if start is not None:
+            with torch.no_grad():
+                before = start.to(images.device)(images)[:, :NUM_CLASSES]
+            kept = distance(logits, before, anomaly == KNOWN, config.keep_kind)
+            loss = loss + config.keep * kept
+            report["keep"] = kept.detach()
+        return loss, report
+
+    return step
+
+
+def distance(
+    logits: Float[Tensor, "n c h w"],
+    before: Float[Tensor, "n c h w"],
+    known: Bool[Tensor, "n h w"],
+    kind: KeepKind,
+) -> Float[Tensor, ""]:
+    """Mean distance of two networks' answers over the known pixels, in float32; zero where there are none.
+
+    Args:
+        logits: of the network that learns.
+        before: of the network at the start.
+        known: the pixels that count.
+        kind: `kl`: KL(before || now) of the softmax; `logits`: mean squared difference; `energy`: squared
+            difference of log sum exp.
+    """
+    now, then = (z.movedim(1, -1)[known].float() for z in (logits, before))
+    if now.shape[0] == 0:
+        return logits.sum().float() * 0.0
+    if kind == "kl":
+        return functional.kl_div(now.log_softmax(1), then.log_softmax(1), reduction="batchmean", log_target=True)
+    if kind == "logits":
+        return (now - then).square().mean()
+    return (now.logsumexp(1) - then.logsumexp(1)).square().mean()
+
+
+METHOD = Method(card=OVR, config=OvrConfig, prepare=prepare)

@@ -1,0 +1,44 @@
+"""What every segmentation network of the project offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shards.labels import NUM_CLASSES
+
+Part = Literal["head", "decoder", "all"]
+"""Which weights learn: the last classifier, the decoder with it, or everything."""
+
+
+class SegmentationNetwork(nn.Module):
+    """An image in, one logit per class and pixel out.
+
+    Attributes:
+        input_size: (width, height) that frames are resized to, in pixels.
+        num_outputs: channels of the logits; the first 19 are trainIds, one more is a void class.
+    """
+
+    num_classes = NUM_CLASSES
+    input_size: tuple[int, int]
+    num_outputs: int
+
+    @property
+    def has_void(self) -> bool:
+        """Whether output 19 is a void class."""
+        return self.num_outputs > self.num_classes
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
+        """Logits of RGB images in 0..1."""
+        raise NotImplementedError
+
+    def part(self, which: Part) -> nn.Module:
+        """The module that holds the weights called `which`."""
+        raise NotImplementedError
+
+    def trainable_parameters(self, which: Part) -> Iterator[nn.Parameter]:
+        """The weights that learn when `which` learns."""
+        return self.part(which).parameters()

@@ -1,0 +1,118 @@
+"""A network as `eval` sees it: one image in, score maps and trainIds at the image's own size out.
+
+The protocol: Pillow's bilinear resize to the network's input size, RGB / 255, logits upsampled bilinearly to the size
+of the image, then the score. Interpolating logits before the score is what the papers do (methods.md, section D).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch.nn import functional
+
+from eval.predictor import Prediction
+from eval.scores import score, score_names
+from shards.errors import UserError
+from train.checkpoint import fingerprint, load_checkpoint
+from train.devices import choose_device
+from train.networks import SegmentationNetwork, build_network, load_weights
+
+
+class NetworkPredictor:
+    """Implements `eval.predictor.Predictor`.
+
+    Args:
+        network: is moved to the device and put in eval mode.
+        input_size: (width, height) that images are resized to; the network's own without it.
+        device: where it runs.
+        describe: what results.json shall say of it.
+    """
+
+    def __init__(
+        self,
+        network: SegmentationNetwork,
+        *,
+        input_size: tuple[int, int] | None = None,
+        device: torch.device | None = None,
+        describe: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._device = device or torch.device("cpu")
+        self._network = network.to(self._device).eval()
+        self._size = input_size or network.input_size
+        self._describe = {**(describe or {}), "input_size": list(self._size)}
+
+    @property
+    def describe(self) -> Mapping[str, Any]:
+        """Network, weights or run, and input size."""
+        return self._describe
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """All post-hoc scores; `void` only where the network has a void output."""
+        return score_names(self._network.num_outputs)
+
+    @torch.inference_mode()
+    def predict(self, image: UInt8[np.ndarray, "h w 3"], scores: Sequence[str]) -> Prediction:
+        """Predict one RGB image (H, W, 3) uint8; the prediction holds exactly the scores asked for."""
+        resized = Image.fromarray(image).resize(self._size, Image.Resampling.BILINEAR)
+        pixels = torch.from_numpy(np.array(resized)).to(self._device)
+        logits = self._network(pixels.movedim(-1, 0)[None].float() / 255)
+        logits = functional.interpolate(logits.float(), image.shape[:2], mode="bilinear", align_corners=False)
+        maps = {name: score(name, logits)[0].cpu().numpy() for name in scores}
+        semantic = logits[0, : self._network.num_classes].argmax(0).to(torch.uint8).cpu().numpy()
+        return Prediction(scores=maps, semantic=semantic)
+
+
+def predictor_from(
+    *,
+    checkpoint: Path | None = None,
+    segmenter: str | None = None,
+    weights: Path | None = None,
+    input_size: tuple[int, int] | None = None,
+    device: str = "auto",
+) -> NetworkPredictor:
+    """The predictor that the words of a command describe.
+
+    Args:
+        checkpoint: a RUN folder; its input size is the default.
+        segmenter: or a network's name, with `weights`.
+        weights: its weight file.
+        input_size: (width, height) instead of the network's own.
+        device: auto, cpu or cuda.
+
+    Raises:
+        UserError: not exactly one of the two ways, or what `load_checkpoint` and `load_weights` raise.
+    """
+    if (checkpoint is None) == (segmenter is None and weights is None):
+        raise UserError("Give either --checkpoint RUN, or --segmenter NAME with --weights FILE.")
+    where = choose_device(device)
+    if checkpoint is not None:
+        network, info = load_checkpoint(checkpoint)
+        describe: dict[str, Any] = {
+            "network": info.network.name,
+            "method": info.method,
+            "checkpoint": (checkpoint.parent if checkpoint.is_file() else checkpoint).resolve().name,
+            "step": info.step,
+            "saw": info.saw,
+        }
+        size = input_size or info.input_size
+    else:
+        if segmenter is None or weights is None:
+            raise UserError("--segmenter NAME and --weights FILE belong together; one of them is missing.")
+        network = build_network(segmenter)
+        load_weights(network, weights)
+        describe = {
+            "network": segmenter,
+            "method": "none",
+            "weights": weights.name,
+            "weights_sha256": fingerprint(weights),
+            "saw": ["unknown"],
+        }
+        size = input_size or network.input_size
+    return NetworkPredictor(network, input_size=size, device=where, describe=describe)

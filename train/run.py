@@ -1,0 +1,270 @@
+"""The functions behind `anomsynth train`: put network, data and method together and call the loop."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shards.errors import UserError
+from shards.manifest import MANIFEST, SAMPLES
+from shards.reader import ShardSet
+from shards.stream import EpochSampler
+from train.checkpoint import (
+    INFO,
+    RESUME,
+    WEIGHTS,
+    CheckpointInfo,
+    NetworkInfo,
+    ShardsInfo,
+    StartInfo,
+    fingerprint,
+    load_checkpoint,
+    read_info,
+)
+from train.config import TrainConfig
+from train.data import TrainingPool
+from train.devices import choose_device
+from train.loop import Machine, RunSummary, fit
+from train.methods import METHODS
+from train.methods.ovr import OvrConfig
+from train.methods.segmenter import SegmenterConfig
+from train.networks import SegmentationNetwork, build_network, load_weights
+
+LARGEST_INPUT = 1024
+"""Widest input that a segmenter gets by itself, in pixels; Cityscapes frames are halved to it."""
+
+
+def train_segmenter(
+    shards: Sequence[Path],
+    out: Path,
+    *,
+    config: SegmenterConfig | None = None,
+    network: str = "erfnet",
+    network_options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int | None = None,
+    workers: int = 0,
+    val_shards: Sequence[Path] = (),
+    save_every: int = 200,
+    stop_at: int | None = None,
+) -> RunSummary:
+    """Train a segmenter from scratch on the known classes; type the same again to go on.
+
+    Args:
+        shards: shard sets with semantic maps, pooled.
+        out: the RUN folder.
+        config: the recipe; without `input_size` it is the size of the first frame, at most 1024 pixels wide.
+        network: a key of `NETWORKS`.
+        network_options: arguments of its constructor, such as `width`.
+        seed: of weights, order and augmentation.
+        device: auto, cpu or cuda.
+        threads: of torch; its own choice without.
+        workers: processes that decode.
+        val_shards: held-out shard sets, judged at the end.
+        save_every: steps between two savings.
+        stop_at: leave after this step.
+
+    Raises:
+        UserError: a wrong command, or what the loop raises.
+    """
+    config = config or SegmenterConfig()
+    refuse_finished(out)
+    options: dict[str, Any] = {"num_outputs": 20 if config.void_output else 19, **(network_options or {})}
+    options["input_size"] = list(config.input_size or native_input(shards))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        built = build_network(network, **options)
+    return _train(
+        "segmenter",
+        config,
+        built,
+        NetworkInfo(name=network, options=options),
+        StartInfo(kind="scratch"),
+        [],
+        shards,
+        out,
+        seed,
+        _machine(device, threads, workers, save_every, stop_at),
+        val_shards,
+    )
+
+
+def train_ovr(
+    shards: Sequence[Path],
+    out: Path,
+    *,
+    config: OvrConfig | None = None,
+    checkpoint: Path | None = None,
+    segmenter: str | None = None,
+    weights: Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int | None = None,
+    workers: int = 0,
+    val_shards: Sequence[Path] = (),
+    save_every: int = 200,
+    stop_at: int | None = None,
+) -> RunSummary:
+    """Fine-tune a segmenter with the top-K one-vs-rest loss; type the same again to go on.
+
+    Args:
+        shards: shard sets with anomalies, pooled.
+        out: the RUN folder.
+        config: the method's fields; without `input_size` it is the segmenter's own.
+        checkpoint: start from the RUN folder of `train segmenter`,
+        segmenter: or from a network's name,
+        weights: with its weight file.
+        seed: of order and augmentation.
+        device: auto, cpu or cuda.
+        threads: of torch; its own choice without.
+        workers: processes that decode.
+        val_shards: held-out shard sets, judged at the end.
+        save_every: steps between two savings.
+        stop_at: leave after this step.
+
+    Raises:
+        UserError: a wrong command, or what the loop raises.
+    """
+    config = config or OvrConfig()
+    refuse_finished(out)
+    if (checkpoint is None) == (segmenter is None and weights is None):
+        raise UserError("Say where to start: either --checkpoint RUN, or --segmenter NAME with --weights FILE.")
+    if checkpoint is not None:
+        network, before = load_checkpoint(checkpoint)
+        if not before.finished:
+            raise UserError(
+                f"The run in {checkpoint} is at step {before.step} of {before.steps}; finish it first: type its "
+                "train command again."
+            )
+        built = before.network
+        folder = checkpoint.parent if checkpoint.is_file() else checkpoint
+        start = StartInfo(kind="checkpoint", name=before.method, fingerprint=fingerprint(folder / WEIGHTS))
+        saw = before.saw
+    else:
+        if segmenter is None or weights is None:
+            raise UserError("--segmenter NAME and --weights FILE belong together; one of them is missing.")
+        network = build_network(segmenter)
+        load_weights(network, weights)
+        built = NetworkInfo(name=segmenter, options={"num_outputs": network.num_outputs})
+        start = StartInfo(kind="weights", name=weights.name, fingerprint=fingerprint(weights))
+        saw = ["unknown"]
+    if config.input_size is not None:
+        network.input_size = config.input_size
+    built = NetworkInfo(name=built.name, options={**built.options, "input_size": list(network.input_size)})
+    machine = _machine(device, threads, workers, save_every, stop_at)
+    return _train("ovr", config, network, built, start, saw, shards, out, seed, machine, val_shards)
+
+
+def _train(
+    name: str,
+    config: TrainConfig,
+    network: SegmentationNetwork,
+    built: NetworkInfo,
+    start: StartInfo,
+    saw: Sequence[str],
+    shards: Sequence[Path],
+    out: Path,
+    seed: int,
+    machine: Machine,
+    val_shards: Sequence[Path],
+) -> RunSummary:
+    """Describe the run, and train."""
+    pool = TrainingPool(shards, config, input_size=network.input_size, seed=seed)
+    for folder in val_shards:
+        ShardSet(folder)  # a wrong path is said now, not after hours of training
+    per_epoch = EpochSampler(len(pool), batch_size=config.batch, seed=seed).batches_per_epoch
+    info = CheckpointInfo(
+        method=name,
+        config=config.model_dump(mode="json"),
+        network=built,
+        input_size=network.input_size,
+        seed=seed,
+        shards=[describe_shards(folder) for folder in shards],
+        start=start,
+        saw=sorted({*saw, *(frames for folder in shards for frames in frames_of(folder))}),
+        steps=config.steps or max(1, math.ceil(config.epochs * per_epoch)),
+        step=0,
+        epoch=0.0,
+        finished=False,
+        tool=versions(),
+    )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot make the folder {out}: {error.strerror}.") from error
+    return fit(METHODS[name], network, config, pool, out, info, machine, val_shards)
+
+
+def _machine(device: str, threads: int | None, workers: int, save_every: int, stop_at: int | None) -> Machine:
+    if threads is not None:
+        if threads < 1:
+            raise UserError(f"--threads must be at least 1, got {threads}.")
+        torch.set_num_threads(threads)
+    return Machine(choose_device(device), workers=workers, save_every=save_every, stop_at=stop_at)
+
+
+def refuse_finished(out: Path) -> None:
+    """A finished run is never written over.
+
+    Raises:
+        UserError: `out` holds one, or is no folder.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out must be a folder, {out} is a file.")
+    if (out / INFO).is_file():
+        info = read_info(out)
+        if info.finished:
+            raise UserError(
+                f"The run in {out} is finished ({info.method}, {info.steps} steps); choose another --out."
+            )
+        if not (out / RESUME).is_file():
+            raise UserError(f"The unfinished run in {out} cannot go on without its {RESUME}; choose another --out.")
+
+
+def native_input(shards: Sequence[Path]) -> tuple[int, int]:
+    """(width, height) of the first frame, halved until it is at most 1024 wide, in multiples of 16."""
+    for folder in shards:
+        shard_set = ShardSet(folder)
+        if len(shard_set):
+            height, width = shard_set[0].image.shape[:2]
+            while width > LARGEST_INPUT:
+                height, width = height // 2, width // 2
+            return max(16, width // 16 * 16), max(16, height // 16 * 16)
+    raise UserError(f"There are no samples in {', '.join(map(str, shards)) or 'no folder at all'}.")
+
+
+def describe_shards(folder: Path) -> ShardsInfo:
+    """What checkpoint.json says of a shard set: no path, so that runs in other places compare."""
+    manifest = ShardSet(folder).manifest
+    return ShardsInfo(
+        folder=folder.resolve().name,
+        recipe=manifest.recipe,
+        samples=manifest.samples,
+        fingerprint=fingerprint(folder / MANIFEST),
+    )
+
+
+def frames_of(folder: Path) -> set[str]:
+    """The data sets and splits that the frames of a shard set come from, as `dataset/split`."""
+    found: set[str] = set()
+    path = folder / SAMPLES
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            frame = json.loads(line).get("frame")
+            if isinstance(frame, dict) and frame.get("dataset"):
+                found.add(f"{frame['dataset']}/{frame.get('split', '')}".rstrip("/"))
+    return found or {"unknown"}
+
+
+def versions() -> dict[str, str]:
+    """Versions that decide about the result."""
+    names = ("anomsynth", "torch", "numpy", "pillow", "opencv-python-headless")
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}

@@ -1,0 +1,46 @@
+"""Figures on held-out shards: never on a benchmark (law 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from eval.metrics.pixel import PixelMetrics
+from eval.metrics.segmentation import SegmentationMetrics
+from shards.labels import ANOMALY, IGNORE, KNOWN
+from shards.progress import track
+from shards.reader import ShardSet
+from train.predictor import NetworkPredictor
+
+
+def validate(predictor: NetworkPredictor, folders: Sequence[Path]) -> dict[str, float]:
+    """Mean IoU on the known pixels, and AP and FPR95 of the energy score where there are anomalies.
+
+    Args:
+        predictor: the network.
+        folders: held-out shard sets, pooled.
+
+    Returns:
+        Fractions by name: `mIoU`, `energy_AP`, `energy_FPR95`; a figure that the labels do not allow is missing.
+    """
+    classes, pixels = SegmentationMetrics(), PixelMetrics()
+    samples = [(shards, index) for shards in map(ShardSet, folders) for index in range(len(shards))]
+    labelled = anomalous = known = False
+    for shards, index in track(samples, "validating", total=len(samples), unit="samples"):
+        sample = shards[index]
+        prediction = predictor.predict(sample.image, ["energy"])
+        semantic = np.where(sample.anomaly == KNOWN, sample.semantic, IGNORE).astype(np.uint8)
+        classes.add(prediction.semantic, semantic, sample.key)
+        pixels.add(prediction.scores["energy"], sample.anomaly, sample.key)
+        labelled |= bool((semantic != IGNORE).any())
+        anomalous |= bool((sample.anomaly == ANOMALY).any())
+        known |= bool((sample.anomaly == KNOWN).any())
+    figures: dict[str, float] = {}
+    if labelled:
+        figures["mIoU"] = float(classes.result().miou)
+    if anomalous and known:
+        judged = pixels.result()
+        figures |= {"energy_AP": float(judged.ap), "energy_FPR95": float(judged.fpr95)}
+    return figures
