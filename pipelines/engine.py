@@ -112,8 +112,7 @@ def build(
 
     Raises:
         UserError: impossible numbers, a folder that holds something else, a second build in the same folder, no
-        sample at
-            all, or, if strict, a broken input.
+            sample at all, or, if strict, a broken input.
         KeyboardInterrupt: after the workers stopped; the same call resumes.
     """
     start = time.monotonic()

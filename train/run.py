@@ -46,7 +46,7 @@ def train_segmenter(
     out: Path,
     *,
     config: SegmenterConfig | None = None,
-    network: str = "erfnet",
+    network: str = "lite",
     network_options: Mapping[str, Any] | None = None,
     seed: int = 0,
     device: str = "auto",

@@ -157,8 +157,7 @@ class AnomalyMixConfig(FrameConfig, ObjectRules):
     """Objects are not enlarged beyond this factor on their own pixels; None lets them be as blurred as they come."""
     placement: Literal["uniform", "road", "mixed"] = "uniform"
     """uniform: anywhere; road: the middle of the object's lower edge on a pixel of `ground`; mixed: one or the other,
-    see
-    `road_share`. A frame without such a pixel falls back to uniform."""
+    see `road_share`. A frame without such a pixel falls back to uniform."""
     road_share: _Share = 0.5
     """With mixed placement: the share of objects that stand on the ground."""
     ground: tuple[_TrainId, ...] = Field(default=(0, 1), min_length=1)

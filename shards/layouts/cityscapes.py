@@ -149,9 +149,8 @@ def read_label_ids(frame: CityscapesFrame) -> UInt8[np.ndarray, "h w"]:
     """The map of labelIds, (H, W) uint8: 0..33, 255 = license plate.
 
     Raises:
-        BadInput: ``no-label-ids`` where only trainIds exist, ``size-mismatch``, ``unknown-label``, or the reasons of
-        a
-            broken picture.
+        BadInput: ``no-label-ids`` where only trainIds exist, ``size-mismatch``, ``unknown-label``, or the
+            reasons of a broken picture.
     """
     if frame.label_ids is None:
         raise BadInput("no-label-ids", f"{frame.id} comes with labelTrainIds only, which do not tell void ids apart")

@@ -186,8 +186,7 @@ def annotation_mask(image: CocoImage, annotation: CocoAnnotation) -> Bool[np.nda
 
     Raises:
         BadInput: ``polygon-outside-image``, ``size-mismatch`` (run lengths of another picture), ``bad-segmentation``
-        or
-            ``empty-mask``.
+            or ``empty-mask``.
     """
     name = f"annotation {annotation.id} of {image.path.name}"
     # Not pycocotools' decode, which NumPy 2 deprecates. Runs of zeros and ones take turns, column by column.

@@ -78,7 +78,7 @@ def test_the_crop_of_a_resize_is_the_resize_of_a_crop(seed: int) -> None:
     x, y = view.corner
     expected = whole[y : y + view.crop[1], x : x + view.crop[0]]
     height, width = expected.shape[:2]
-    assert np.abs(part[:height, :width] - expected).max() <= 1  # rounding of the box
+    assert np.abs(part[:height, :width] - expected).max() <= 2  # rounding of the box, in each of two passes
     assert not part[height:].any()
     assert not part[:, width:].any()
 

@@ -23,7 +23,13 @@ QUICK = SegmenterConfig(steps=6, batch=3, warmup=1, crop=(32, 24))
 
 
 def segmenter(shards: Path, out: Path, **options: object) -> object:
-    arguments: dict[str, object] = {"config": QUICK, "network_options": SMALL, "device": "cpu", **options}
+    arguments: dict[str, object] = {
+        "config": QUICK,
+        "network": "erfnet",
+        "network_options": SMALL,
+        "device": "cpu",
+        **options,
+    }
     return train_segmenter([shards], out, **arguments)
 
 
@@ -42,7 +48,7 @@ def trained(tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     run = tmp_path_factory.mktemp("runs") / "segmenter"
     config = SegmenterConfig(steps=40, batch=4, lr=2e-2, warmup=2, scale=(1.0, 1.0))
     summary = train_segmenter(
-        [tiny_shards], run, config=config, network_options={**SMALL, "dropout": 0.0}, device="cpu",
+        [tiny_shards], run, config=config, network="erfnet", network_options={**SMALL, "dropout": 0.0}, device="cpu",
         val_shards=[tiny_shards],
     )  # fmt: skip
     assert summary.finished

@@ -11,7 +11,7 @@ left alone. Inference is that of the segmenter; the score is its energy, max-log
 
 What the paper leaves open is a field of the configuration: which weights are "the classification head" (`trainable`),
 and whether batch norm moves meanwhile (`batch_norm`; the project freezes whatever does not learn in eval mode).
-`keep` is ours: distillation of the start network's answer on the known pixels, 0 in the paper.
+`keep` is ours: distillation of the start network's answer, 0 in the paper.
 """
 
 from __future__ import annotations
@@ -55,7 +55,11 @@ class OvrConfig(TrainConfig):
     dropout: bool = False
     """Whether what learns drops features meanwhile."""
     keep: float = Field(0.0, ge=0)
-    """Weight of the distance to the start network on known pixels."""
+    """Weight of the distance to the start network."""
+    keep_on: Literal["known", "all"] = "all"
+    """Pixels that `keep` looks at: the known ones, or all, pasted anomalies and void included. KL of the softmax does
+    not see a shift that all logits share, and neither does argmax: on all pixels it asks the network to lower the
+    logits of an anomaly together instead of re-sorting the classes. Void enters no other term."""
     keep_kind: KeepKind = "kl"
     """That distance: KL divergence of the softmax, or squared difference of the logits or of the energy."""
 
@@ -81,7 +85,8 @@ def prepare(network: SegmentationNetwork, config: OvrConfig, pool: TrainingPool)
         if start is not None:
             with torch.no_grad():
                 before = start.to(images.device)(images)[:, :NUM_CLASSES]
-            kept = distance(logits, before, anomaly == KNOWN, config.keep_kind)
+            pixels = anomaly == KNOWN if config.keep_on == "known" else torch.ones_like(anomaly, dtype=torch.bool)
+            kept = distance(logits, before, pixels, config.keep_kind)
             loss = loss + config.keep * kept
             report["keep"] = kept.detach()
         return loss, report
@@ -92,19 +97,19 @@ def prepare(network: SegmentationNetwork, config: OvrConfig, pool: TrainingPool)
 def distance(
     logits: Float[Tensor, "n c h w"],
     before: Float[Tensor, "n c h w"],
-    known: Bool[Tensor, "n h w"],
+    pixels: Bool[Tensor, "n h w"],
     kind: KeepKind,
 ) -> Float[Tensor, ""]:
-    """Mean distance of two networks' answers over the known pixels, in float32; zero where there are none.
+    """Mean distance of two networks' answers over some pixels, in float32; zero where there are none.
 
     Args:
         logits: of the network that learns.
         before: of the network at the start.
-        known: the pixels that count.
+        pixels: those that count.
         kind: `kl`: KL(before || now) of the softmax; `logits`: mean squared difference; `energy`: squared
             difference of log sum exp.
     """
-    now, then = (z.movedim(1, -1)[known].float() for z in (logits, before))
+    now, then = (z.movedim(1, -1)[pixels].float() for z in (logits, before))
     if now.shape[0] == 0:
         return logits.sum().float() * 0.0
     if kind == "kl":

@@ -94,7 +94,8 @@ class LiteFPN(SegmentationNetwork):
                     *(ConvBlock(deep, deep, dilation=dilation) for dilation in (1, 2, 4)),
                 ),
                 nn.Sequential(
-                    ConvBlock(deep, deep, stride=2), *(ConvBlock(deep, deep, dilation=dilation) for dilation in (2, 4))
+                    ConvBlock(deep, deep, stride=2),
+                    *(ConvBlock(deep, deep, dilation=dilation) for dilation in (2, 4)),
                 ),
             ]
         )
