@@ -130,16 +130,16 @@ def _place(seen: np.ndarray, view: View, fill: int) -> np.ndarray:
 def jitter(
     image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, config: TrainConfig
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Change saturation, then gamma, contrast, brightness and tint; the identity where all strengths are 0."""
-    strengths = (config.saturation, config.gamma, config.contrast, config.brightness)
-    saturation, gamma, contrast, brightness = (1 + x * rng.uniform(-1, 1) for x in strengths)
+    """Change saturation, then exponent, contrast, brightness and tint; the identity where all strengths are 0."""
+    strengths = (config.saturation, config.exponent, config.contrast, config.brightness)
+    saturation, exponent, contrast, brightness = (1 + x * rng.uniform(-1, 1) for x in strengths)
     tint = 1 + config.tint * rng.uniform(-1, 1, 3)
     if not any(strengths) and not config.tint:
         return image
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    mean = (float(grey.mean()) / 255) ** gamma
+    mean = (float(grey.mean()) / 255) ** exponent
     image = cv2.addWeighted(image, saturation, cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), 1 - saturation, 0)
-    value = (np.arange(256) / 255) ** gamma
+    value = (np.arange(256) / 255) ** exponent
     value = (mean + (value - mean) * contrast) * brightness
     table = np.clip(value[:, None] * tint * 255 + 0.5, 0, 255).astype(np.uint8)  # (256, 3)
     return np.stack([table[image[..., c], c] for c in range(3)], axis=-1)

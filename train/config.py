@@ -55,7 +55,7 @@ class TrainConfig(Config):
     """Factor on the distance to the frame's mean grey, drawn from 1 - x .. 1 + x."""
     saturation: Strength = 0.0
     """Factor on the distance to grey, drawn from 1 - x .. 1 + x."""
-    gamma: Strength = 0.0
+    exponent: Strength = 0.0
     """Exponent of the pixel values in 0..1, drawn from 1 - x .. 1 + x."""
     tint: Strength = 0.0
     """Factor on each colour channel, drawn from 1 - x .. 1 + x."""

@@ -21,7 +21,7 @@ from train.config import TrainConfig
 from train.data import TrainingPool, collate
 
 EVERYTHING = TrainConfig(
-    scale=(0.5, 2.0), aspect=0.3, crop=(48, 24), brightness=0.3, contrast=0.3, saturation=0.3, gamma=0.3, tint=0.1,
+    scale=(0.5, 2.0), aspect=0.3, crop=(48, 24), brightness=0.3, contrast=0.3, saturation=0.3, exponent=0.3, tint=0.1,
     degrade=0.7,
 )  # fmt: skip
 

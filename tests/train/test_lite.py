@@ -53,7 +53,11 @@ def test_wrong_options_are_one_sentence(options: dict[str, object], message: str
 def test_both_methods_train_it_and_scores_are_native(tiny_shards: Path, tmp_path: Path) -> None:
     start, run = tmp_path / "start", tmp_path / "ovr"
     train_segmenter(
-        [tiny_shards], start, config=SegmenterConfig(steps=3, batch=2), network_options={"width": 0.25}, device="cpu"
+        [tiny_shards],
+        start,
+        config=SegmenterConfig(steps=3, batch=2, crop=(64, 32)),
+        network_options={"width": 0.25},
+        device="cpu",
     )
     summary = train_ovr([tiny_shards], run, config=OvrConfig(steps=3, batch=2), checkpoint=start, device="cpu")
     assert summary.finished

@@ -46,7 +46,7 @@ def assert_same_weights(one: Path, two: Path) -> None:
 @pytest.fixture(scope="module")
 def trained(tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "segmenter"
-    config = SegmenterConfig(steps=40, batch=4, lr=2e-2, warmup=2, scale=(1.0, 1.0))
+    config = SegmenterConfig(steps=40, batch=4, lr=2e-2, warmup=2, scale=(1.0, 1.0), crop=None, class_weights="none")
     summary = train_segmenter(
         [tiny_shards], run, config=config, network="erfnet", network_options={**SMALL, "dropout": 0.0}, device="cpu",
         val_shards=[tiny_shards],
@@ -210,7 +210,7 @@ def test_samples_that_cannot_be_read_are_counted(
     good = [Sample(f"g-{i}", image, zeros, zeros) for i in range(3)]
     bad = Sample("b-0", image, zeros, np.full((16, 16), 99, np.uint8))
     shards = make_shards([*good, bad])
-    config = SegmenterConfig(steps=2, batch=4)
+    config = SegmenterConfig(steps=2, batch=4, crop=None)
     summary = segmenter(shards, tmp_path / "run", config=config)
     assert summary.rejected == {"label-values": 2}
     assert read_info(tmp_path / "run").rejected == {"label-values": 2}

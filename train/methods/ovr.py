@@ -25,7 +25,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from shards.labels import ANOMALY, KNOWN, NUM_CLASSES
+from shards.labels import ANOMALY, IGNORE, KNOWN, NUM_CLASSES
 from train.cards import OVR
 from train.config import TrainConfig
 from train.data import Batch, TrainingPool
@@ -56,10 +56,10 @@ class OvrConfig(TrainConfig):
     """Whether what learns drops features meanwhile."""
     keep: float = Field(0.0, ge=0)
     """Weight of the distance to the start network."""
-    keep_on: Literal["known", "all"] = "all"
-    """Pixels that `keep` looks at: the known ones, or all, pasted anomalies and void included. KL of the softmax does
-    not see a shift that all logits share, and neither does argmax: on all pixels it asks the network to lower the
-    logits of an anomaly together instead of re-sorting the classes. Void enters no other term."""
+    keep_on: Literal["known", "labelled"] = "labelled"
+    """Pixels that `keep` looks at: the known ones, or the pasted anomalies too. KL of the softmax does not see a
+    shift that all logits share, and neither does argmax: on anomalies it asks the network to lower their logits
+    together instead of re-sorting the classes, which is what costs mIoU elsewhere."""
     keep_kind: KeepKind = "kl"
     """That distance: KL divergence of the softmax, or squared difference of the logits or of the energy."""
 
@@ -85,7 +85,7 @@ def prepare(network: SegmentationNetwork, config: OvrConfig, pool: TrainingPool)
         if start is not None:
             with torch.no_grad():
                 before = start.to(images.device)(images)[:, :NUM_CLASSES]
-            pixels = anomaly == KNOWN if config.keep_on == "known" else torch.ones_like(anomaly, dtype=torch.bool)
+            pixels = anomaly == KNOWN if config.keep_on == "known" else anomaly != IGNORE
             kept = distance(logits, before, pixels, config.keep_kind)
             loss = loss + config.keep * kept
             report["keep"] = kept.detach()
