@@ -21,12 +21,17 @@ def main() -> None:
         # `anomsynth list | head`: the reader has gone, there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except PermissionError as error:
-        _stop(f"No permission for {error.filename}.")
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            _stop("The disk is full; make room and type the same command again: finished shards are kept.")
-        raise
+            _stop("The disk is full; make room and type the same command again.")
+        # Not every error of the system names a file, or has a number.
+        where = f": {error.filename}" if error.filename else ""
+        _stop(f"{error.strerror or error}{where}.")
+    except (MemoryError, RuntimeError) as error:
+        # torch's class is a RuntimeError; by its name, since importing torch takes seconds.
+        if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":
+            raise
+        _stop("Memory is exhausted: give a smaller --size, --batch or --crop, fewer --workers, or --device cpu.")
 
 
 def _stop(sentence: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from eval.run import predict
 from shards.codec import decode_image
 from shards.errors import BadInput, UserError
 from shards.progress import track
+from shards.writer import write_atomically
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -27,7 +29,6 @@ class PredictSummary:
     Attributes:
         written: the files, in the order of the images.
         skipped: name of an image that could not be read -> why.
-        reasons: how many images were skipped, by reason.
     """
 
     written: tuple[Path, ...]
@@ -113,7 +114,7 @@ def _check_free(targets: Sequence[Path], overwrite: bool) -> None:
     if in_the_way and not overwrite:
         raise UserError(
             f"{in_the_way[0]} exists already ({len(in_the_way)} such files): "
-            "choose another folder or allow overwriting."
+            "choose another folder or give --overwrite."
         )
     # Two images "a" and "a_msp" could name one file, too.
     if len(set(targets)) != len(targets):
@@ -128,12 +129,8 @@ def _make_folder(out: Path) -> None:
 
 
 def _write(target: Path, score: np.ndarray, picture: np.ndarray) -> list[Path]:
-    """The array and, beside it, the picture; each under a temporary name first."""
+    """The array and, beside it, the picture."""
     png = target.with_suffix(".png")
-    with target.with_suffix(".npy.part").open("wb") as file:
-        np.save(file, score, allow_pickle=False)
-    target.with_suffix(".npy.part").replace(target)
-    with png.with_suffix(".png.part").open("wb") as file:
-        Image.fromarray(picture).save(file, "PNG")
-    png.with_suffix(".png.part").replace(png)
+    write_atomically(target, partial(np.save, arr=score, allow_pickle=False))
+    write_atomically(png, partial(Image.fromarray(picture).save, format="PNG"))
     return [target, png]

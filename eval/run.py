@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +34,13 @@ from shards.errors import BadInput, UserError
 from shards.labels import ANOMALY, KNOWN, TRAIN_CLASSES
 from shards.layouts.cityscapes import read_image, read_semantic
 from shards.progress import track
+from shards.writer import write_atomically
 
 SCHEMA = 1
 RESULTS = "results.json"
 CURVES = "curves.json"
+VALIDATION = "cityscapes/val"
+"""What is judged by mIoU, in the words of a predictor's `saw`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,16 +175,18 @@ def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = 2
     Raises:
         UserError: the folder cannot be made or written.
     """
-    # Serialised first: content that is no JSON must not leave a file behind.
-    text = json.dumps(content, indent=indent, allow_nan=False) + "\n"
-    part = path.with_name(path.name + ".part")
+    write_text(path, json.dumps(content, indent=indent, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all, and make its folder.
+
+    Raises:
+        UserError: the folder cannot be made or written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_atomically(path, text.encode())
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}.") from error
 
@@ -240,7 +244,18 @@ def _judge_segmentation(found: SegmentationSet, predictor: Predictor) -> Segment
         except BadInput as error:
             raise UserError(f"Frame {frame.id} cannot be read: {error.detail}.") from error
         metrics.add(predict(predictor, image, (), frame.id).semantic, label, frame.id)
-    return SegmentationSetResult(found, metrics.result())
+    notes = (*found.notes, *_seen(predictor.describe))
+    return SegmentationSetResult(replace(found, notes=notes), metrics.result())
+
+
+def _seen(describe: Mapping[str, Any]) -> tuple[str, ...]:
+    """A note where Cityscapes val may not be held out for this predictor (law 7)."""
+    saw = describe.get("saw", ())
+    if VALIDATION in saw:
+        return (f"The weights were trained on {VALIDATION}: these figures are not of held-out data.",)
+    if "unknown" in saw:
+        return (f"Part of the weights' training data is unknown: {VALIDATION} may be among it.",)
+    return ()
 
 
 def _curve_as_json(result: PixelResult) -> dict[str, list[float]]:

@@ -19,6 +19,7 @@ import json
 import multiprocessing
 import os
 import queue
+import re
 import shutil
 import signal
 import threading
@@ -34,6 +35,7 @@ from typing import Any, Final, NamedTuple
 
 import cv2
 
+from pipelines.defaults import SAMPLES_PER_SHARD
 from pipelines.recipe import Recipe, sample_key
 from shards.codec import encode_json, encode_sample
 from shards.errors import BadInput, UserError
@@ -41,9 +43,6 @@ from shards.manifest import MANIFEST, REJECTS, SAMPLES, Manifest, read_manifest,
 from shards.progress import track
 from shards.sample import Sample
 from shards.writer import ShardRecord, write_atomically, write_shard
-
-SAMPLES_PER_SHARD: Final = 64
-"""About 150 MB of frames of 2048x1024: large enough to stream, small enough to lose."""
 
 _WORK: Final = ".build"
 _LIBRARIES: Final = {
@@ -228,7 +227,8 @@ def _claimed(out: Path, plan: Mapping[str, Any], tasks: Sequence[_Task]) -> Iter
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UserError(f"Another build is writing into {out}: wait for it, or choose another --out.") from error
-        for leftover in (*out.glob(".*.tmp"), *work.glob(".*.tmp")):
+        leftovers = [path for path in out.glob(".*.tmp") if _is_leftover(path.name, plan["recipe"])]
+        for leftover in (*leftovers, *work.glob(".*.tmp")):
             leftover.unlink()  # of a build that was killed; nobody else writes here
         if not (work / "plan.json").exists():
             write_atomically(work / "plan.json", json.dumps(plan, indent=2).encode())
@@ -256,10 +256,16 @@ def _refuse_strangers(out: Path, plan: Mapping[str, Any], tasks: Sequence[_Task]
             )
         allowed |= {task.shard for task in tasks} | {SAMPLES, REJECTS}
     names = sorted(path.name for path in out.iterdir())
-    strangers = [name for name in names if name not in allowed and not (name[0] == "." and name.endswith(".tmp"))]
+    strangers = [name for name in names if name not in allowed and not _is_leftover(name, plan["recipe"])]
     if strangers:
         shown = ", ".join(strangers[:3]) + (f" and {len(strangers) - 3} more" if len(strangers) > 3 else "")
         raise UserError(f"{out} is not empty, it holds {shown}: choose another --out, nothing was touched.")
+
+
+def _is_leftover(name: str, recipe: str) -> bool:
+    """True for what `write_atomically` left in OUT when a build of this recipe was killed."""
+    finals = rf"{re.escape(recipe)}-[0-9]+\.tar|" + "|".join(map(re.escape, (MANIFEST, SAMPLES, REJECTS)))
+    return re.fullmatch(rf"\.({finals})\.[0-9]+\.tmp", name) is not None
 
 
 def _differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
@@ -317,7 +323,8 @@ def _run(recipe: Recipe, out: Path, seed: int, tasks: Sequence[_Task], *, worker
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_process, initargs=(job,))
     total = sum(task.last - task.first for task in tasks)
     try:
-        futures = [pool.submit(_make_shard, task) for task in tasks]
+        with _no_interrupt():
+            futures = [pool.submit(_make_shard, task) for task in tasks]
         for _ in track(_ticks(futures, job.ticking), recipe.name, total=total, unit="samples"):
             pass
     except BrokenProcessPool as error:
@@ -328,6 +335,16 @@ def _run(recipe: Recipe, out: Path, seed: int, tasks: Sequence[_Task], *, worker
         # After an error or Ctrl-C, workers give up at the next sample; the shards that they finished stay.
         job.stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Hold Ctrl-C back while workers start: they inherit it, or those still importing would print tracebacks."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ticks(futures: Sequence[Future[None]], ticking: Any) -> Iterator[int]:
@@ -375,6 +392,9 @@ def _make_shard(task: _Task) -> None:
         record = write_shard(job.out / task.shard, _samples(job, task, rows, rejects))
     except _Stopped:
         return
+    except BaseException:
+        job.stop.set()  # the build has failed: nobody, this worker included, need begin another shard
+        raise
     if record.samples == 0:
         (job.out / task.shard).unlink()  # readers need not cope with archives that hold nothing
     note = {"record": record.model_dump(), "rows": rows, "rejects": rejects}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TypeVar
 from shards.errors import BadInput, UserError
 from shards.layouts import cityscapes, coco
 from shards.layouts.problem import Problem
+from shards.manifest import SAMPLES
 from shards.progress import track
 from shards.reader import ShardSet
 
@@ -29,7 +31,10 @@ ADVICE = {
     "unreadable-image": "Copy these files again; builds leave them out.",
     "unknown-label": "These maps hold values outside of the label table: are they labelTrainIds renamed, or colours?",
     "missing-image": "Unpack the picture archive of this split again; builds leave these pictures out.",
+    "unusable-split": "Unpack the archives of this split, or remove what is left of it; other splits can be used.",
     "checksum": "The shard was changed after it was built; build the set again.",
+    "sample-count": "The set was changed after it was built, or is damaged; build it again.",
+    "sample-list": "The list was lost or changed after the set was built; build the set again.",
     "label-values": "The set was not made by this tool or was damaged; build it again.",
 }
 """What to do about a reason; reasons without a line here explain themselves."""
@@ -54,7 +59,7 @@ class CheckReport:
 
 
 def check_cityscapes(root: Path, *, decode: bool) -> CheckReport:
-    """Pairs, kinds of labels and sizes of every split; with `decode`, every pixel is read.
+    """Pairs, kinds of labels and sizes, those of the labels too, of every split; with `decode`, every pixel is read.
 
     Raises:
         UserError: not Cityscapes, or no split with a usable frame.
@@ -62,10 +67,11 @@ def check_cityscapes(root: Path, *, decode: bool) -> CheckReport:
     splits = sorted(path.name for path in (root / "leftImg8bit").glob("*") if path.is_dir()) or ["train"]
     facts: list[tuple[str, str]] = []
     problems: list[Problem] = []
-    for split, scan in _scan_all(splits, lambda name: cityscapes.scan_cityscapes(root, name), facts):
+    for split, scan in _scan_all(splits, lambda name: cityscapes.scan_cityscapes(root, name), facts, problems):
         problems += scan.problems
         frames = scan.frames
-        sizes = _collect(frames, cityscapes.image_size, lambda frame: frame.id, problems, f"Checking {split}")
+        read = _read_frame if decode else cityscapes.check_sizes
+        sizes = _collect(frames, read, lambda frame: frame.id, problems, f"Reading {split}")
         facts += [
             (f"{split}: frames", str(len(frames))),
             (f"{split}: towns", str(len({frame.city for frame in frames}))),
@@ -74,8 +80,6 @@ def check_cityscapes(root: Path, *, decode: bool) -> CheckReport:
             (f"{split}: with instanceIds", str(sum(frame.instance_ids is not None for frame in frames))),
             (f"{split}: with labelTrainIds", str(sum(frame.train_ids is not None for frame in frames))),
         ]
-        if decode:
-            _collect(frames, _read_frame, lambda frame: frame.id, problems, f"Reading {split}")
     return CheckReport(tuple(facts), tuple(problems))
 
 
@@ -88,7 +92,7 @@ def check_coco(root: Path, *, decode: bool) -> CheckReport:
     names = sorted(path.stem.removeprefix("instances_") for path in (root / "annotations").glob("instances_*.json"))
     facts: list[tuple[str, str]] = []
     problems: list[Problem] = []
-    for split, index in _scan_all(names or ["train2017"], lambda name: coco.scan_coco(root, name), facts):
+    for split, index in _scan_all(names or ["train2017"], lambda name: coco.scan_coco(root, name), facts, problems):
         problems += index.problems
         categories = Counter(annotation.category for annotation in index.annotations)
         facts += [
@@ -133,9 +137,11 @@ def check_shards(folder: Path, *, decode: bool) -> CheckReport:
                     detail = f"{record.name} has another sha256 than its manifest says"
                     problems.append(Problem("checksum", detail, record.name))
         _collect(range(len(shards)), shards.__getitem__, lambda index: shards.keys[index], problems, "Reading")
-    elif len(shards) != manifest.samples:
+    if len(shards) != manifest.samples:
         detail = f"the tars hold {len(shards)} samples, the manifest says {manifest.samples}"
         problems.append(Problem("sample-count", detail, folder.name))
+    if (fault := _compare_list(folder, shards)) is not None:
+        problems.append(Problem("sample-list", fault, SAMPLES))
     return CheckReport(tuple(facts), tuple(problems))
 
 
@@ -143,9 +149,9 @@ Value = TypeVar("Value")
 
 
 def _scan_all(
-    splits: list[str], scan: Callable[[str], Value], facts: list[tuple[str, str]]
+    splits: list[str], scan: Callable[[str], Value], facts: list[tuple[str, str]], problems: list[Problem]
 ) -> Iterator[tuple[str, Value]]:
-    """Scan each split; one that cannot be used becomes a fact, unless none can.
+    """Scan each split; one that cannot be used becomes a problem, unless none can.
 
     Raises:
         UserError: that of the first split, when no split can be used.
@@ -156,7 +162,8 @@ def _scan_all(
             scanned = scan(split)
         except UserError as error:
             refused.append(error)
-            facts.append((split, str(error)))
+            facts.append((split, "cannot be used"))
+            problems.append(Problem("unusable-split", str(error), split))
         else:
             yield split, scanned
     if len(refused) == len(splits):
@@ -185,11 +192,30 @@ def _read_mask(index: coco.CocoIndex, row: coco.CocoAnnotation) -> None:
     coco.annotation_mask(index.images[row.image_id], row)
 
 
-def _read_frame(frame: cityscapes.CityscapesFrame) -> None:
+def _compare_list(folder: Path, shards: ShardSet) -> str | None:
+    """What is wrong with samples.jsonl, if anything: it names the samples of the tars in their order."""
+    try:
+        lines = (folder / SAMPLES).read_text(encoding="utf-8").splitlines()
+        listed = tuple(json.loads(line)["key"] for line in lines)
+    except OSError as error:
+        return f"{SAMPLES}: {error.strerror}"
+    except (ValueError, KeyError, TypeError):
+        return f"{SAMPLES} holds lines that are no rows of samples"
+    if listed == shards.keys:
+        return None
+    place = next((i for i, pair in enumerate(zip(listed, shards.keys, strict=False)) if pair[0] != pair[1]), None)
+    if place is None:
+        return f"{SAMPLES} lists {len(listed)} samples, the tars hold {len(shards)}"
+    return f"line {place + 1} of {SAMPLES} names {listed[place]!r}, the tars hold {shards.keys[place]} there"
+
+
+def _read_frame(frame: cityscapes.CityscapesFrame) -> tuple[int, int]:
+    size = cityscapes.check_sizes(frame)
     cityscapes.read_image(frame)
     cityscapes.read_semantic(frame)
     if frame.instance_ids is not None:
         cityscapes.read_instance_ids(frame)
+    return size
 
 
 def _shares(words: Iterable[str]) -> str:

@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from shards.errors import UserError
 
 
 class Config(BaseModel):
-    """Base of every recipe's and method's configuration: immutable, unknown keys are errors."""
+    """Base of every recipe's and method's configuration: immutable, unknown keys, NaN and infinities are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+_MAX_SIDE: Final = 16384
+"""Longer sides are slips of the finger."""
+
+
+def parse_size(value: Any) -> tuple[int, int]:
+    """(width, height) in pixels of a word such as ``512x256``, or of a pair of whole numbers.
+
+    Raises:
+        ValueError: it is neither, or a side is out of range.
+    """
+    pair: Any = value
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([0-9]{1,5})\s*[xX]\s*([0-9]{1,5})\s*", value)
+        pair = tuple(map(int, match.groups())) if match else ()
+    if (
+        not isinstance(pair, tuple | list)
+        or len(pair) != 2
+        or not all(type(side) is int and 1 <= side <= _MAX_SIDE for side in pair)
+    ):
+        raise ValueError(f"a size is written WIDTHxHEIGHT, such as 1024x512, with sides of 1 to {_MAX_SIDE} pixels")
+    return pair[0], pair[1]
+
+
+Size = Annotated[tuple[int, int], BeforeValidator(parse_size)]
+"""Field type of a width and height in pixels."""
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -54,10 +82,13 @@ def resolve(
         return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or kind.__name__
+        where = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
+        if not where:  # of several fields together: the sentence names them, the input would be all that was given
+            raise UserError(f"The configuration does not fit together: {said}.") from error
         known = ", ".join(kind.model_fields)
         hint = f" The fields are: {known}." if first["type"] == "extra_forbidden" else ""
-        raise UserError(f"Field {where!r}: {first['msg']} (got {first['input']!r}).{hint}") from error
+        raise UserError(f"Field {where!r}: {said} (got {first['input']!r}).{hint}") from error
 
 
 def _read(file: Path) -> dict[str, Any]:

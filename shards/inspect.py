@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from shards.errors import BadInput
+from shards.errors import BadInput, UserError
 from shards.labels import ANOMALY, IGNORE, semantic_colors
 from shards.progress import track
 from shards.reader import ShardSet
@@ -67,8 +67,7 @@ def contact_sheet(folder: Path, out: Path, *, limit: int = 24, seed: int = 0, wi
         The files written.
 
     Raises:
-        UserError: not a complete shard set.
-        BadInput: no sample could be decoded.
+        UserError: not a complete shard set, or no sample of it could be decoded.
     """
     shards = ShardSet(folder)
     chosen: Sequence[int] = range(len(shards))
@@ -81,7 +80,7 @@ def contact_sheet(folder: Path, out: Path, *, limit: int = 24, seed: int = 0, wi
         except BadInput as error:
             broken.append(f"{shards.keys[index]}: {error}")
     if not tiles:
-        raise BadInput("nothing-to-show", f"no sample of {folder} could be decoded; {'; '.join(broken[:3])}")
+        raise UserError(f"No sample of {folder} could be decoded: {'; '.join(broken[:3]) or 'it is empty'}.")
     out.mkdir(parents=True, exist_ok=True)
     files = [out / "contact-sheet.png", out / "index.html"]
     buffer = io.BytesIO()

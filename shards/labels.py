@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import UInt8
 
 KNOWN = 0
 ANOMALY = 1
@@ -86,11 +86,6 @@ def train_ids(label_ids: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
     """Translate Cityscapes labelIds (0..33, 255 = license plate) to trainIds (0..18, 255 = ignore)."""
     translated: UInt8[np.ndarray, "h w"] = _TRAIN_ID_OF_LABEL_ID[label_ids]
     return translated
-
-
-def instance_label_id(instance_ids: Int[np.ndarray, "*s"]) -> Int[np.ndarray, "*s"]:
-    """LabelId of each value of a Cityscapes instanceIds map (24 or 24003 both give 24)."""
-    return np.where(instance_ids >= 1000, instance_ids // 1000, instance_ids)
 
 
 def semantic_colors(semantic: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:

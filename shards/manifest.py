@@ -55,8 +55,10 @@ def read_manifest(folder: Path) -> Manifest:
     """Read and validate manifest.json.
 
     Raises:
-        UserError: no such folder, no manifest (not a shard set, or a build that did not finish), or a broken one.
+        UserError: no folder, no manifest (not a shard set, or a build that did not finish), or a broken one.
     """
+    if folder.is_file():
+        raise UserError(f"{folder} is a file; a shard set is the folder that holds {MANIFEST} and the tars.")
     if not folder.is_dir():
         raise UserError(f"There is no shard set at {folder}: the folder does not exist.")
     path = folder / MANIFEST

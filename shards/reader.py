@@ -79,10 +79,6 @@ class ShardSet:
                 members[member.suffix] = file.read(member.size)
         return members
 
-    def shard_of(self, index: int) -> str:
-        """Name of the tar that holds a sample."""
-        return self._entries[index].shard
-
     def __getitem__(self, index: int) -> Sample:
         """Decode one sample.
 

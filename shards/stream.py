@@ -66,11 +66,6 @@ class ShardDataset(Dataset[Item], Generic[Item]):
     def __len__(self) -> int:
         return self._ends[-1]
 
-    @property
-    def sets(self) -> Sequence[ShardSet]:
-        """The shard sets in the order given."""
-        return self._sets
-
     def sample(self, index: int) -> Sample:
         """Decode one sample of the pool, untransformed."""
         which = bisect.bisect_right(self._ends, index)

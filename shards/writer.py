@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shards.codec import encode_sample
 from shards.sample import Sample
@@ -25,7 +25,7 @@ class ShardRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: str = Field(pattern=r"^[^/\\]+\.tar$")  # a manifest leads nowhere out of its folder
     samples: int
     bytes: int
     sha256: str

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from shards.labels import IGNORE
@@ -21,12 +21,16 @@ from train.config import TrainConfig
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One training example; shapes as in `Sample`, at the size of the crop."""
+    """One training example; shapes as in `Sample`, at the size of the crop.
+
+    `padding` tells the pixels beside the frame from its void ones: both are 255 in the label maps.
+    """
 
     key: str
     image: UInt8[np.ndarray, "h w 3"]
     anomaly: UInt8[np.ndarray, "h w"]
     semantic: UInt8[np.ndarray, "h w"]
+    padding: Bool[np.ndarray, "h w"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Augment:
             image=degrade(jitter(see_image(sample.image, view), rng, self._config), rng, self._config),
             anomaly=see_labels(sample.anomaly, view),
             semantic=see_labels(sample.semantic, view),
+            padding=beside_frame(view),
         )
 
 
@@ -108,6 +113,14 @@ def see_labels(labels: UInt8[np.ndarray, "h w"], view: View) -> UInt8[np.ndarray
     columns = ((view.corner[0] + np.arange(across) + 0.5) * (width / view.size[0])).astype(np.intp)
     rows = ((view.corner[1] + np.arange(down) + 0.5) * (height / view.size[1])).astype(np.intp)
     return _place(labels[rows[:, None], columns], view, IGNORE)
+
+
+def beside_frame(view: View) -> Bool[np.ndarray, "ch cw"]:
+    """Which pixels of the crop are padding."""
+    across, down = _visible(view)
+    padding = np.ones((view.crop[1], view.crop[0]), bool)
+    padding[:down, :across] = False
+    return padding
 
 
 def _visible(view: View) -> tuple[int, int]:

@@ -13,7 +13,7 @@ goes on from `resume.pt`, which is complete in itself.
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -30,6 +30,9 @@ from train.networks import SegmentationNetwork, build_network, load_weights
 WEIGHTS = "checkpoint.safetensors"
 INFO = "checkpoint.json"
 RESUME = "resume.pt"
+LOG, LOG_TEXT = "log.jsonl", "log.txt"
+LOG_ROW = re.compile(r'(?:\{"step": |step )(\d+)[,}/]')
+"""How a row of either log begins: with its step."""
 
 
 class NetworkInfo(BaseModel):
@@ -100,7 +103,9 @@ class CheckpointInfo(BaseModel):
         for field, value in mine.items():
             if value != theirs[field]:
                 if field == "config":
-                    return next(f"config.{k}" for k in value if value[k] != theirs[field].get(k))
+                    # Versions differ in their fields; the Ellipsis tells a missing one from None.
+                    keys = sorted({*value, *theirs[field]})
+                    return next(f"config.{k}" for k in keys if value.get(k, ...) != theirs[field].get(k, ...))
                 return field
         return None
 
@@ -202,16 +207,12 @@ def fingerprint(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def truncate_log(file: Path, step: int) -> None:
-    """Drop the rows of a log.jsonl that lie after `step`: they will be written again."""
-    if not file.is_file():
-        return
-    kept = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue  # the last row of a killed run may be half written
-        if row.get("step", 0) <= step:
-            kept.append(line + "\n")
-    write_atomically(file, "".join(kept).encode())
+def truncate_logs(run: Path, step: int) -> None:
+    """Drop the rows of both logs that lie after `step`: they will be written again."""
+    for file in (run / LOG, run / LOG_TEXT):
+        if file.is_file():
+            lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+            # The last row of a killed run may be half written.
+            rows = [(line, LOG_ROW.match(line)) for line in lines if line.endswith("\n")]
+            kept = "".join(line for line, row in rows if row is not None and int(row[1]) <= step)
+            write_atomically(file, kept.encode())

@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from shards.config import Config
+from shards.config import Config, Size
 
-Side = Annotated[int, Field(ge=8)]
 Strength = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -26,8 +25,10 @@ class TrainConfig(Config):
     # Optimiser
     lr: float = Field(1e-5, gt=0)
     """Learning rate of AdamW after the warm-up."""
+    encoder_lr: float = Field(1.0, gt=0)
+    """Factor on the learning rate of what lies outside of the decoder, where that learns at all."""
     weight_decay: float = Field(0.01, ge=0)
-    """Of AdamW, on kernels only: biases and batch norm never decay."""
+    """Of AdamW, on kernels only: biases and batch norm never decay, nor does a classifier with a void output."""
     poly_power: float = Field(0.9, ge=0)
     """The learning rate falls as (1 - step / steps) ** poly_power; 0 keeps it constant."""
     warmup: int = Field(0, ge=0)
@@ -39,13 +40,13 @@ class TrainConfig(Config):
     """Of the network's forward pass; losses and the classifier are float32 always. `auto` is bfloat16 on CUDA."""
 
     # Data
-    input_size: tuple[Side, Side] | None = None
+    input_size: Size | None = None
     """(width, height) that frames are resized to before anything else; the network's own without it."""
     scale: tuple[float, float] = (1.0, 1.0)
     """Range of a random factor on `input_size`, drawn evenly in its logarithm."""
     aspect: float = Field(0.0, ge=0, le=1)
     """Bound on the logarithm of a random factor on width / height."""
-    crop: tuple[Side, Side] | None = None
+    crop: Size | None = None
     """(width, height) of a random crop after scaling; `input_size` without it. Smaller frames are padded."""
     flip: float = Field(0.5, ge=0, le=1)
     """Probability of mirroring left and right."""

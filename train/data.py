@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from shards.errors import BadInput, UserError
@@ -26,12 +26,14 @@ class Batch:
         pixels: (N, H, W, 3) uint8 RGB.
         anomaly: (N, H, W) uint8: 0 known, 1 anomaly, 255 ignore.
         semantic: (N, H, W) uint8 trainIds, 255 ignore.
+        padding: (N, H, W) bool: beside the frame, where both maps are 255.
     """
 
     keys: tuple[str, ...]
     pixels: UInt8[Tensor, "n h w 3"]
     anomaly: UInt8[Tensor, "n h w"]
     semantic: UInt8[Tensor, "n h w"]
+    padding: Bool[Tensor, "n h w"]
 
     @property
     def images(self) -> Float[Tensor, "n 3 h w"]:
@@ -47,7 +49,13 @@ class Batch:
         return self._with(lambda tensor: tensor.pin_memory())
 
     def _with(self, move: Callable[[Tensor], Tensor]) -> Batch:
-        return replace(self, pixels=move(self.pixels), anomaly=move(self.anomaly), semantic=move(self.semantic))
+        return replace(
+            self,
+            pixels=move(self.pixels),
+            anomaly=move(self.anomaly),
+            semantic=move(self.semantic),
+            padding=move(self.padding),
+        )
 
 
 class TrainingPool(ShardDataset[Item | BadInput]):
@@ -93,5 +101,6 @@ def collate(items: list[Item | BadInput]) -> tuple[Batch | None, list[tuple[str,
         pixels=torch.from_numpy(np.stack([item.image for item in good])),
         anomaly=torch.from_numpy(np.stack([item.anomaly for item in good])),
         semantic=torch.from_numpy(np.stack([item.semantic for item in good])),
+        padding=torch.from_numpy(np.stack([item.padding for item in good])),
     )
     return batch, rejected

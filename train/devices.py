@@ -1,12 +1,34 @@
-"""Where a network runs, and in which precision."""
+"""Where a network runs, in which precision, and what to say when its memory ends."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
 
 from shards.errors import UserError
+
+MEMORY_ENDED = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "DataLoader worker (pid")
+"""What PyTorch says, always as a RuntimeError, when the device, the host or a worker process has no memory left."""
+
+
+@contextmanager
+def memory_advice(advice: str) -> Iterator[None]:
+    """Say in one sentence what to do when memory ends; also a decorator.
+
+    Raises:
+        UserError: memory ended within the block.
+    """
+    try:
+        yield
+    # A worker process that is killed with a batch in its hands breaks the pipe instead: ConnectionError or EOFError.
+    except (MemoryError, RuntimeError, ConnectionError, EOFError) as error:
+        if isinstance(error, RuntimeError) and not any(words in str(error) for words in MEMORY_ENDED):
+            raise
+        what = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise UserError(f"Memory is exhausted ({what}): {advice}.") from error
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -18,12 +18,14 @@ from shards.progress import track
 from shards.rng import generator
 from shards.stream import EpochSampler, stream
 from train.checkpoint import (
+    LOG,
+    LOG_TEXT,
     RESUME,
     CheckpointInfo,
     load_resume,
     save_checkpoint,
     save_resume,
-    truncate_log,
+    truncate_logs,
 )
 from train.config import TrainConfig
 from train.data import TrainingPool, collate
@@ -67,7 +69,7 @@ class RunSummary:
         samples: samples seen by this call.
         seconds: that it took.
         loss: mean over the last rows of the log; None where no step was taken.
-        rejected: samples that could not be read, by reason.
+        rejected: samples that could not be read, by reason; `held-out ...` where they were to be judged.
         validation: figures on held-out shards, as fractions.
     """
 
@@ -118,19 +120,10 @@ def fit(
 
     # Model: what learns, what stays
     network = network.to(machine.device).to(memory_format=torch.channels_last)
+    start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     step_loss = method.prepare(network, config, pool)
-
-    # Optimiser: kernels decay, biases and batch norm do not
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    kernels = [parameter for parameter in learning if parameter.ndim > 1]
-    others = [parameter for parameter in learning if parameter.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": kernels, "weight_decay": config.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ],
-        lr=config.lr,
-    )
+    optimizer = make_optimizer(network, config)
 
     # Resume
     resumed = load_resume(run)
@@ -145,7 +138,7 @@ def fit(
     first, steps = info.step, info.steps
     stop = steps if machine.stop_at is None else max(first, min(steps, machine.stop_at))
     rejected = Counter(info.rejected)
-    truncate_log(run / "log.jsonl", first)
+    truncate_logs(run, first)
 
     # Data: the position in the stream is the step
     sampler = EpochSampler(len(pool), batch_size=config.batch, seed=info.seed, start=first, steps=stop)
@@ -168,7 +161,7 @@ def fit(
         batch, unreadable = next(batches)
         rejected.update(reason for reason, _ in unreadable)
         for reason, detail in unreadable:
-            log.event(step, {"rejected": reason, "detail": detail})
+            log.event(step + 1, {"rejected": reason, "detail": detail})
         if batch is None:
             raise UserError(
                 f"No sample of step {step + 1} can be read ({unreadable[0][1]}); look with `anomsynth check`."
@@ -178,7 +171,7 @@ def fit(
         torch.manual_seed(int(generator(info.seed, "torch", step).integers(2**62)))
         rate = learning_rate(step, steps, config)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         with autocast(machine.device, config.precision):
             loss, report = step_loss(network, batch.to(machine.device))
         loss_value = float(loss.detach())
@@ -202,14 +195,18 @@ def fit(
             save_resume(run, described(done), network, optimizer)
             save_checkpoint(run, described(done), network)
 
-    # End: evaluate, save; or leave what the next call needs
+    # End: leave what the next call needs, should what follows fail; then finish, evaluate, save
+    save_resume(run, described(stop), network, optimizer)
     validation = None
+    if stop == steps and method.finish is not None:
+        method.finish(network, start, config)
     if stop == steps and val_shards:
         predictor = NetworkPredictor(network, input_size=info.input_size, device=machine.device)
-        validation = validate(predictor, val_shards)
+        validation, unreadable = validate(predictor, val_shards)
+        rejected.update(f"held-out {reason}" for reason, _ in unreadable)
+        for reason, detail in unreadable:
+            log.event(steps, {"rejected": f"held-out {reason}", "detail": detail})
         log.event(steps, {"validation": validation})
-    if stop < steps:
-        save_resume(run, described(stop), network, optimizer)
     save_checkpoint(run, described(stop, validation), network)
     if stop == steps:
         (run / RESUME).unlink(missing_ok=True)
@@ -224,6 +221,32 @@ def fit(
         loss=log.last if log.last is not None else loss_value,
         rejected=dict(rejected),
         validation=validation,
+    )
+
+
+def make_optimizer(network: SegmentationNetwork, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW over what learns: kernels decay; biases, batch norm and a head with a void output do not.
+
+    Output 19 gets no gradient, and decay would be all that moves it. Each group carries the `factor` of its learning
+    rate on the schedule's.
+    """
+    held = set(network.part("head").parameters()) if network.has_void else set()
+    decoder = set(network.part("decoder").parameters())
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            decays = parameter.ndim > 1 and parameter not in held
+            groups.setdefault((decays, parameter in decoder), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "weight_decay": config.weight_decay if decays else 0.0,
+                "factor": 1.0 if inside else config.encoder_lr,
+            }
+            for (decays, inside), parameters in groups.items()
+        ],
+        lr=config.lr,
     )
 
 
@@ -251,10 +274,10 @@ class Log:
         means = {name: total / self._rounds for name, total in self._sums.items()}
         speed = self._samples / max(now - self._since, 1e-9)
         left = (self._steps - step) * (now - self._began) / self._done
-        self._append("log.jsonl", json.dumps({"step": step, **means, "lr": rate, "samples_per_second": speed}))
+        self._append(LOG, json.dumps({"step": step, **means, "lr": rate, "samples_per_second": speed}))
         terms = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         self._append(
-            "log.txt",
+            LOG_TEXT,
             f"step {step}/{self._steps}  {terms}  lr {rate:.2e}  {speed:.1f} samples/s  {left:.0f} s left",
         )
         self.last = means["loss"]
@@ -263,8 +286,8 @@ class Log:
 
     def event(self, step: int, what: dict[str, object]) -> None:
         """Write something that happened once."""
-        self._append("log.jsonl", json.dumps({"step": step, **what}))
-        self._append("log.txt", f"step {step}/{self._steps}  {json.dumps(what)}")
+        self._append(LOG, json.dumps({"step": step, **what}))
+        self._append(LOG_TEXT, f"step {step}/{self._steps}  {json.dumps(what)}")
 
     def _append(self, name: str, line: str) -> None:
         with (self._run / name).open("a", encoding="utf-8") as file:

@@ -20,7 +20,7 @@ from eval.predictor import Prediction
 from eval.scores import score, score_names
 from shards.errors import UserError
 from train.checkpoint import fingerprint, load_checkpoint
-from train.devices import choose_device
+from train.devices import choose_device, memory_advice
 from train.networks import SegmentationNetwork, build_network, load_weights
 
 
@@ -32,6 +32,9 @@ class NetworkPredictor:
         input_size: (width, height) that images are resized to; the network's own without it.
         device: where it runs.
         describe: what results.json shall say of it.
+
+    Raises:
+        UserError: the network cannot take that input size.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class NetworkPredictor:
     ) -> None:
         self._device = device or torch.device("cpu")
         self._network = network.to(self._device).eval()
-        self._size = input_size or network.input_size
+        self._size = network.check_input(input_size or network.input_size)
         self._describe = {**(describe or {}), "input_size": list(self._size)}
 
     @property
@@ -57,9 +60,14 @@ class NetworkPredictor:
         """All post-hoc scores; `void` only where the network has a void output."""
         return score_names(self._network.num_outputs)
 
+    @memory_advice("give a smaller --size, or --device cpu where the GPU is full")
     @torch.inference_mode()
     def predict(self, image: UInt8[np.ndarray, "h w 3"], scores: Sequence[str]) -> Prediction:
-        """Predict one RGB image (H, W, 3) uint8; the prediction holds exactly the scores asked for."""
+        """Predict one RGB image (H, W, 3) uint8; the prediction holds exactly the scores asked for.
+
+        Raises:
+            UserError: memory is exhausted.
+        """
         resized = Image.fromarray(image).resize(self._size, Image.Resampling.BILINEAR)
         pixels = torch.from_numpy(np.array(resized)).to(self._device)
         logits = self._network(pixels.movedim(-1, 0)[None].float() / 255)
@@ -87,7 +95,8 @@ def predictor_from(
         device: auto, cpu or cuda.
 
     Raises:
-        UserError: not exactly one of the two ways, or what `load_checkpoint` and `load_weights` raise.
+        UserError: not exactly one of the two ways, an input size that the network cannot take, or what
+            `load_checkpoint` and `load_weights` raise.
     """
     if (checkpoint is None) == (segmenter is None and weights is None):
         raise UserError("Give either --checkpoint RUN, or --segmenter NAME with --weights FILE.")

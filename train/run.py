@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from shards.errors import UserError
-from shards.manifest import MANIFEST, SAMPLES
+from shards.manifest import MANIFEST, SAMPLES, read_manifest
 from shards.reader import ShardSet
 from shards.stream import EpochSampler
 from train.checkpoint import (
@@ -30,7 +30,7 @@ from train.checkpoint import (
 )
 from train.config import TrainConfig
 from train.data import TrainingPool
-from train.devices import choose_device
+from train.devices import choose_device, memory_advice
 from train.loop import Machine, RunSummary, fit
 from train.methods import METHODS
 from train.methods.ovr import OvrConfig
@@ -157,7 +157,12 @@ def train_ovr(
         start = StartInfo(kind="weights", name=weights.name, fingerprint=fingerprint(weights))
         saw = ["unknown"]
     if config.input_size is not None:
-        network.input_size = config.input_size
+        network.input_size = network.check_input(config.input_size)
+    if not any(read_manifest(folder).pixels.get("anomaly") for folder in shards):
+        raise UserError(
+            f"There is no anomaly pixel in {', '.join(map(str, shards)) or 'no folder at all'}, so there is nothing "
+            "to learn; `anomsynth build anomalymix` makes shards with anomalies."
+        )
     built = NetworkInfo(name=built.name, options={**built.options, "input_size": list(network.input_size)})
     machine = _machine(device, threads, workers, save_every, stop_at)
     return _train("ovr", config, network, built, start, saw, shards, out, seed, machine, val_shards)
@@ -200,7 +205,11 @@ def _train(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"Cannot make the folder {out}: {error.strerror}.") from error
-    return fit(METHODS[name], network, config, pool, out, info, machine, val_shards)
+    with memory_advice(
+        "the same command with fewer --workers goes on where it was saved; a smaller --batch, --crop or --size needs "
+        "another --out"
+    ):
+        return fit(METHODS[name], network, config, pool, out, info, machine, val_shards)
 
 
 def _machine(device: str, threads: int | None, workers: int, save_every: int, stop_at: int | None) -> Machine:

@@ -9,13 +9,14 @@ import numpy as np
 
 from eval.metrics.pixel import PixelMetrics
 from eval.metrics.segmentation import SegmentationMetrics
+from shards.errors import BadInput
 from shards.labels import ANOMALY, IGNORE, KNOWN
 from shards.progress import track
 from shards.reader import ShardSet
 from train.predictor import NetworkPredictor
 
 
-def validate(predictor: NetworkPredictor, folders: Sequence[Path]) -> dict[str, float]:
+def validate(predictor: NetworkPredictor, folders: Sequence[Path]) -> tuple[dict[str, float], list[tuple[str, str]]]:
     """Mean IoU on the known pixels, and AP and FPR95 of the energy score where there are anomalies.
 
     Args:
@@ -24,12 +25,18 @@ def validate(predictor: NetworkPredictor, folders: Sequence[Path]) -> dict[str, 
 
     Returns:
         Fractions by name: `mIoU`, `energy_AP`, `energy_FPR95`; a figure that the labels do not allow is missing.
+        Beside them (reason, detail) of the samples that could not be read.
     """
     classes, pixels = SegmentationMetrics(), PixelMetrics()
     samples = [(shards, index) for shards in map(ShardSet, folders) for index in range(len(shards))]
+    unreadable: list[tuple[str, str]] = []
     labelled = anomalous = known = False
     for shards, index in track(samples, "validating", total=len(samples), unit="samples"):
-        sample = shards[index]
+        try:
+            sample = shards[index]
+        except BadInput as bad:
+            unreadable.append((bad.reason, bad.detail))
+            continue
         prediction = predictor.predict(sample.image, ["energy"])
         semantic = np.where(sample.anomaly == KNOWN, sample.semantic, IGNORE).astype(np.uint8)
         classes.add(prediction.semantic, semantic, sample.key)
@@ -43,4 +50,4 @@ def validate(predictor: NetworkPredictor, folders: Sequence[Path]) -> dict[str, 
     if anomalous and known:
         judged = pixels.result()
         figures |= {"energy_AP": float(judged.ap), "energy_FPR95": float(judged.fpr95)}
-    return figures
+    return figures, unreadable

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from anomsynth.commands.options import ConfigFile, OutFolder, Overrides, Seed, parse_size
+from anomsynth.commands.options import ConfigFile, OutFolder, Overrides, Seed
+from pipelines.defaults import SAMPLES_PER_SHARD
 
 if TYPE_CHECKING:
     from pipelines.engine import BuildSummary
@@ -40,7 +41,7 @@ def cityscapes(
     size: Size = None,
     seed: Seed = 0,
     workers: Workers = None,
-    samples_per_shard: PerShard = 64,
+    samples_per_shard: PerShard = SAMPLES_PER_SHARD,
     config: ConfigFile = None,
     overrides: Overrides = None,
     strict: Strict = False,
@@ -65,7 +66,7 @@ def voidclass(
     size: Size = None,
     seed: Seed = 0,
     workers: Workers = None,
-    samples_per_shard: PerShard = 64,
+    samples_per_shard: PerShard = SAMPLES_PER_SHARD,
     config: ConfigFile = None,
     overrides: Overrides = None,
     strict: Strict = False,
@@ -97,7 +98,7 @@ def anomalymix(
     size: Size = None,
     seed: Seed = 0,
     workers: Workers = None,
-    samples_per_shard: PerShard = 64,
+    samples_per_shard: PerShard = SAMPLES_PER_SHARD,
     config: ConfigFile = None,
     overrides: Overrides = None,
     strict: Strict = False,
@@ -141,7 +142,7 @@ def _build(
         entry.config,
         preset=find_preset(recipe, preset),
         file=config,
-        options={"size": parse_size(size) if size else None},
+        options={"size": size},
         overrides=overrides or (),
     )
     summary = build(

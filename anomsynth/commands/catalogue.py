@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from anomsynth.commands.screen import console
+
 if TYPE_CHECKING:
     from shards.cards import Card
 
@@ -43,10 +45,8 @@ def list_cards(
 
 def print_tables(cards: dict[Kind, Sequence[Card]]) -> None:
     """One table a kind, for the terminal."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
     for kind, found in cards.items():
         table = Table(title=kind, title_justify="left", title_style="bold", expand=True)
         table.add_column("name", no_wrap=True, style="bold")
@@ -55,7 +55,7 @@ def print_tables(cards: dict[Kind, Sequence[Card]]) -> None:
         table.add_column("needs", ratio=2)
         for card in found:
             table.add_row(card.name, card.summary, card.paper, "; ".join(card.needs))
-        console.print(table)
+        console().print(table)
 
 
 def markdown_tables(cards: dict[Kind, Sequence[Card]]) -> str:

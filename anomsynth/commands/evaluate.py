@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from anomsynth.commands.options import parse_size, split_words
+from anomsynth.commands.screen import console
 
 if TYPE_CHECKING:
     from eval.benchmarks import AnySet
@@ -31,13 +32,10 @@ Segmenter = Annotated[
     typer.Option("--segmenter", help="Instead of a checkpoint: a known network, with --weights."),
 ]
 Weights = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights of --segmenter (.pth or .safetensors).")]
+_SCORES = "msp, entropy, maxlogit, energy, maxmin or void; may be repeated."
 Scores = Annotated[
     list[str] | None,
-    typer.Option(
-        "--score",
-        metavar="NAME",
-        help="msp, entropy, maxlogit, energy, maxmin or void; may be repeated. Default: all that the network gives.",
-    ),
+    typer.Option("--score", metavar="NAME", help=f"{_SCORES} Default: all that the network gives."),
 ]
 Size = Annotated[
     str | None, typer.Option("--size", metavar="WxH", help="Network input size; default: that of training.")
@@ -91,7 +89,9 @@ def predict(
     checkpoint: Checkpoint = None,
     segmenter: Segmenter = None,
     weights: Weights = None,
-    score: Scores = None,
+    score: Annotated[
+        list[str] | None, typer.Option("--score", metavar="NAME", help=f"{_SCORES} Default: energy.")
+    ] = None,
     size: Size = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -124,11 +124,11 @@ def report(
 
     Example: `anomsynth report before after`
     """
-    from rich.console import Console
-
     from eval.report import comparison
 
-    Console().print(comparison(runs, split_words(score)))
+    screen = console()
+    for table in comparison(runs, split_words(score), screen.width):
+        screen.print(table)
 
 
 def _predictor(
@@ -155,18 +155,16 @@ def _predictor(
 
 
 def _judge(sets: Sequence[AnySet], predictor: Predictor, score: list[str] | None, out: Path | None) -> None:
-    from rich.console import Console
-
     from eval.report import tables, write_page
     from eval.run import evaluate
 
     results = evaluate(sets, predictor, split_words(score), out)
-    console = Console()
+    screen = console()
     for table in tables(results.as_json()):
-        console.print(table)
-    for found in sets:
-        for note in found.notes:
-            print(f"{found.name}: {note}")
+        screen.print(table)
+    for name, result in results.sets.items():
+        for note in result.found.notes:
+            print(f"{name}: {note}")
     if out is not None:
         page = write_page(results, predictor, out)
         print(f"Figures: {out / 'results.json'}\nPage:    {page}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anomsynth.commands.screen import console
+
 if TYPE_CHECKING:
     from shards.check import CheckReport
 
@@ -30,7 +32,7 @@ def inspect(
     """
     from shards.inspect import contact_sheet
 
-    folder = out or shards.parent / f"{shards.resolve().name}-inspect"
+    folder = out or shards.resolve().parent / f"{shards.resolve().name}-inspect"
     for file in contact_sheet(shards, folder, limit=limit, seed=seed):
         print(file)
 
@@ -59,28 +61,47 @@ def check_shards(folder: Folder, decode: Decode = False) -> None:
     _print(check(folder, decode=decode))
 
 
+def _add_benchmark(benchmark: str, summary: str) -> None:
+    """Give `check` one sub-command a benchmark."""
+
+    def command(folder: Folder, decode: Decode = False) -> None:
+        from eval.benchmarks.check import check_benchmark
+
+        _print(check_benchmark(benchmark, folder, decode=decode))
+
+    command.__doc__ = f"{summary} Example: `anomsynth check {benchmark} {benchmark.upper()}`."
+    check_app.command(benchmark)(command)
+
+
+for _name, _summary in (
+    ("fishyscapes", "Pairs and label pixels of Fishyscapes sets."),
+    ("roadanomaly", "Pairs and label pixels of RoadAnomaly."),
+    ("smiyc", "Pairs and label pixels of the SegmentMeIfYouCan tracks; tells hidden labels."),
+):
+    _add_benchmark(_name, _summary)
+
+
 def _print(report: CheckReport) -> None:
     """The table, then each reason with examples and advice; exit status 1 when there are problems."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from shards.check import ADVICE
 
-    console = Console()
+    screen = console()
     table = Table(show_header=False, box=None, pad_edge=False)
     for what, value in report.facts:
         table.add_row(f"[bold]{escape(what)}[/bold]", escape(value))
-    console.print(table)
+    screen.print(table)
     if not report.problems:
-        console.print("Nothing is wrong.")
+        screen.print("Nothing is wrong.")
         return
     for reason, problems in report.by_reason():
-        console.print(f"\n[bold]{reason}[/bold]: {len(problems)}")
+        screen.print(f"\n[bold]{reason}[/bold]: {len(problems)}")
         for problem in problems[:3]:
-            console.print(f"  {escape(problem.detail)}")
+            screen.print(f"  {escape(problem.detail)}")
         if len(problems) > 3:
-            console.print(f"  ... and {len(problems) - 3} more")
+            screen.print(f"  ... and {len(problems) - 3} more")
         if reason in ADVICE:
-            console.print(f"  {ADVICE[reason]}")
+            screen.print(f"  {ADVICE[reason]}")
     raise typer.Exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -27,10 +26,12 @@ def parse_size(text: str) -> tuple[int, int]:
     Raises:
         UserError: the word has another form.
     """
-    match = re.fullmatch(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})", text.strip())
-    if not match:
-        raise UserError(f"A size is written WIDTHxHEIGHT, such as 1024x512; got {text!r}.")
-    return int(match[1]), int(match[2])
+    from shards.config import parse_size as parse
+
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise UserError(f"Cannot read the size {text!r}: {error}.") from error
 
 
 def split_words(words: list[str] | None) -> list[str]:

@@ -73,6 +73,16 @@ class PixelCounts:
     anomaly: int = 0
     ignore: int = 0
 
+    @classmethod
+    def of(cls, label: UInt8[np.ndarray, "h w"]) -> PixelCounts:
+        """Count one label, (H, W) uint8 of 0, 1 and 255."""
+        counts = np.bincount(label.ravel(), minlength=256)
+        return cls(int(counts[KNOWN]), int(counts[ANOMALY]), int(counts[IGNORE]))
+
+    def __add__(self, other: PixelCounts) -> PixelCounts:
+        """Pool two counts."""
+        return PixelCounts(self.known + other.known, self.anomaly + other.anomaly, self.ignore + other.ignore)
+
 
 def read_image(frame: BenchmarkFrame) -> UInt8[np.ndarray, "h w 3"]:
     """Read a frame's image, (H, W, 3) uint8 RGB.
@@ -146,24 +156,29 @@ def count_pixels(benchmark_set: BenchmarkSet) -> PixelCounts:
     Raises:
         UserError: a broken label; labels that are hidden (void or dummy everywhere) or hold one side only.
     """
-    counts = np.zeros(256, np.int64)
-    for frame in benchmark_set.frames:
-        counts += np.bincount(read_label(frame).ravel(), minlength=256)
-    known, anomaly, ignore = (int(counts[value]) for value in (KNOWN, ANOMALY, IGNORE))
-    name = benchmark_set.name
-    if not known and not anomaly:
+    counts = sum((PixelCounts.of(read_label(frame)) for frame in benchmark_set.frames), PixelCounts())
+    check_judgeable(benchmark_set.name, counts)
+    return counts
+
+
+def check_judgeable(name: str, counts: PixelCounts) -> None:
+    """Refuse the labels of a set that can give no figure.
+
+    Raises:
+        UserError: hidden (void or dummy everywhere), or one side only.
+    """
+    if not counts.known and not counts.anomaly:
         raise UserError(
             f"The labels of {name} are void everywhere: these are the stand-ins of a hidden test set. "
             "Evaluate on the validation frames, or submit to the benchmark."
         )
-    if not anomaly:
+    if not counts.anomaly:
         raise UserError(
             f"The labels of {name} hold no anomaly pixel, so AP, AUROC and FPR95 do not exist; "
             "dummy labels of a hidden test set look like this."
         )
-    if not known:
+    if not counts.known:
         raise UserError(f"The labels of {name} hold no known pixel, so AUROC and FPR95 do not exist: dummy labels?")
-    return PixelCounts(known, anomaly, ignore)
 
 
 def _sample(frame: ShardFrame) -> Sample:

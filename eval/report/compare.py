@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from eval.report.table import LOWER_IS_BETTER, METRICS, percent
 from eval.run import RESULTS, SCHEMA
 from shards.errors import UserError
+
+Metrics = Mapping[str, float]
+
+_SEGMENTATION_METRICS = ("mIoU", "mAcc")
+_FIRST_RUN, _LATER_RUN = 60, 20
+"""Columns of the terminal that the names and the first run take, and that each later run takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One set and score; the metrics of each run, None where a run lacks them."""
+
+    name: str
+    score: str
+    of_run: tuple[Metrics | None, ...]
 
 
 def load_results(path: Path) -> dict[str, Any]:
@@ -44,80 +61,126 @@ def labels_of(paths: Sequence[Path]) -> list[str]:
     return [f"{folder.name} ({number})" for number, folder in enumerate(folders, 1)]
 
 
-def comparison(paths: Sequence[Path], scores: Sequence[str] = ()) -> Table:
-    """One row a set, score and run; the runs after the first show their difference from the first.
+def comparison(paths: Sequence[Path], scores: Sequence[str] = (), width: int = 100) -> list[Table]:
+    """Tables with a column a run and, for the runs after the first, their difference from the first.
 
-    A set or score that a run lacks is shown as such and never compared with something else.
+    Anomaly scores and semantic segmentation have tables of their own. A set or score that a run lacks is shown as
+    such and never compared with something else; the mean over sets takes the sets that every run has.
 
     Args:
         paths: folders or files of evaluations, the baseline first.
         scores: show only these; all without. Segmentation figures are shown always.
+        width: of the terminal; runs that do not fit get further tables beside the first run.
 
     Raises:
-        UserError: no run, or one that cannot be read.
+        UserError: no run, one that cannot be read, or a score that no run has.
     """
     if not paths:
         raise UserError("No runs: give the folders that `anomsynth eval --out` wrote, the baseline first.")
-    runs = {label: load_results(path) for label, path in zip(labels_of(paths), paths, strict=True)}
-    table = Table(title="Points in %, difference from the first run in brackets", title_justify="left")
-    for column in ("set", "score", "run"):
-        table.add_column(column, no_wrap=True)
-    for metric in METRICS:
-        table.add_column(f"{metric} {'↓' if metric in LOWER_IS_BETTER else '↑'}", justify="right", no_wrap=True)
-    rows = {
-        (name, score): of_run
-        for (name, score), of_run in _rows(runs).items()
-        if not scores or score in (*scores, _SEGMENTATION)
-    }
-    for place, ((name, score), of_run) in enumerate(rows.items()):
-        # The first row of a group names it; a change of set draws a line.
-        last = place + 1 == len(rows) or list(rows)[place + 1][0] != name
-        new = place == 0 or list(rows)[place - 1][0] != name
-        for number, (label, metrics) in enumerate(of_run.items()):
-            first = next(iter(of_run.values()))
-            table.add_row(
-                name if new and number == 0 else "",
-                score if number == 0 else "",
-                label,
-                *(_cell(metric, metrics, first if number else None) for metric in _columns(score)),
-                end_section=last and number == len(of_run) - 1,
+    runs = [load_results(path) for path in paths]
+    labels = labels_of(paths)
+    anomaly = _rows(runs, _anomaly_metrics)
+    known = list(dict.fromkeys(row.score for row in anomaly))
+    unknown = [score for score in scores if score not in known]
+    if unknown:
+        raise UserError(f"No run has the score {unknown[0]!r}. The runs have: {', '.join(known) or 'none'}.")
+    anomaly = [row for row in anomaly if not scores or row.score in scores]
+    fitting = max(1, (width - _FIRST_RUN) // _LATER_RUN)
+    tables = []
+    for first in range(1, max(len(runs), 2), fitting):
+        shown = (0, *range(first, min(first + fitting, len(runs))))
+        tables += [
+            _table(title, metrics, [labels[run] for run in shown], _of_runs(rows, shown))
+            for title, metrics, rows in (
+                ("Anomaly segmentation in %, pixels pooled per set", METRICS, anomaly + _means(anomaly)),
+                ("Semantic segmentation in %", _SEGMENTATION_METRICS, _rows(runs, _segmentation_metrics)),
             )
-    return table
+            if rows
+        ]
+    return tables
 
 
-def _rows(runs: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, Mapping[str, float] | None]]:
-    """(set, score) -> run -> metrics, None where the run lacks them; in the order of first appearance."""
-    rows: dict[tuple[str, str], dict[str, Mapping[str, float] | None]] = {}
-    names = list(dict.fromkeys(name for results in runs.values() for name in results["sets"]))
-    for name in names:
-        metrics = {label: _metrics(results["sets"].get(name, {})) for label, results in runs.items()}
-        for score in dict.fromkeys(score for found in metrics.values() for score in found):
-            rows[name, score] = {label: found.get(score) for label, found in metrics.items()}
+def _rows(
+    runs: Sequence[Mapping[str, Any]], metrics_of: Callable[[Mapping[str, Any]], Mapping[str, Metrics]]
+) -> list[_Row]:
+    """The sets and, in each, the scores of all runs, in the order of first appearance."""
+    rows = []
+    for name in dict.fromkeys(name for results in runs for name in results["sets"]):
+        found = [metrics_of(results["sets"].get(name, {})) for results in runs]
+        for score in dict.fromkeys(score for metrics in found for score in metrics):
+            rows.append(_Row(name, score, tuple(metrics.get(score) for metrics in found)))
     return rows
 
 
-_SEGMENTATION = "mIoU, mAcc"
+def _anomaly_metrics(entry: Mapping[str, Any]) -> dict[str, Metrics]:
+    return {score: values["metrics"] for score, values in entry.get("scores", {}).items()}
 
 
-def _metrics(entry: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
-    found = {score: values["metrics"] for score, values in entry.get("scores", {}).items()}
-    if "segmentation" in entry:
-        found[_SEGMENTATION] = entry["segmentation"]["metrics"]
-    return found
+def _segmentation_metrics(entry: Mapping[str, Any]) -> dict[str, Metrics]:
+    return {"": entry["segmentation"]["metrics"]} if "segmentation" in entry else {}
 
 
-def _columns(score: str) -> tuple[str, ...]:
-    return ("mIoU", "mAcc", "") if score == _SEGMENTATION else METRICS
+def _means(rows: Sequence[_Row]) -> list[_Row]:
+    """A row a score: the plain mean over the sets that every run has; none where these are fewer than two."""
+    means = []
+    for score in dict.fromkeys(row.score for row in rows):
+        # One tuple a set, of one entry a run.
+        common = [row.of_run for row in rows if row.score == score and None not in row.of_run]
+        if len(common) >= 2:
+            of_run = tuple(
+                {metric: sum(found[metric] for found in of_set if found) / len(common) for metric in METRICS}
+                for of_set in zip(*common, strict=True)
+            )
+            means.append(_Row(f"mean over sets ({len(common)})", score, of_run))
+    return means
 
 
-def _cell(metric: str, metrics: Mapping[str, float] | None, first: Mapping[str, float] | None) -> str:
-    if not metric:
-        return ""
-    if metrics is None:
-        return "[dim]-[/]"
-    if first is None:
-        return percent(metrics[metric])
+def _of_runs(rows: Sequence[_Row], shown: Sequence[int]) -> list[_Row]:
+    return [_Row(row.name, row.score, tuple(row.of_run[run] for run in shown)) for row in rows]
+
+
+def _table(title: str, metrics: Sequence[str], labels: Sequence[str], rows: Sequence[_Row]) -> Table:
+    """One block a metric, so that a column of figures is of one kind."""
+    compares = "; Δ: to the first run" if len(labels) > 1 else ""
+    table = Table(title=title + compares, title_justify="left")
+    table.add_column("", no_wrap=True)
+    table.add_column("set", overflow="fold")
+    has_scores = any(row.score for row in rows)
+    if has_scores:
+        table.add_column("score", no_wrap=True)
+    for place, label in enumerate(labels):
+        # A fixed width: long names of runs break in the head instead of pressing the names of the sets.
+        width = max(len("100.00"), min(len(label), 12))
+        table.add_column(escape(label), justify="right", overflow="fold", width=width)
+        if place:
+            table.add_column("Δ", justify="right", width=len("-100.00"))
+    for metric in metrics:
+        last = ""
+        for place, row in enumerate(rows):
+            table.add_row(
+                f"{metric} {'↓' if metric in LOWER_IS_BETTER else '↑'}" if place == 0 else "",
+                escape(row.name) if row.name != last else "",
+                *([escape(row.score)] if has_scores else []),
+                *_cells(metric, row.of_run),
+                end_section=place == len(rows) - 1,
+            )
+            last = row.name
+    return table
+
+
+def _cells(metric: str, of_run: Sequence[Metrics | None]) -> list[str]:
+    """The figure of each run, followed by its difference for each but the first."""
+    first = of_run[0]
+    cells = []
+    for place, metrics in enumerate(of_run):
+        cells.append("[dim]-[/]" if metrics is None else percent(metrics[metric]))
+        if place:
+            cells.append("" if metrics is None or first is None else _difference(metric, metrics, first))
+    return cells
+
+
+def _difference(metric: str, metrics: Metrics, first: Metrics) -> str:
     delta = 100 * (metrics[metric] - first[metric])
     better = delta < 0 if metric in LOWER_IS_BETTER else delta > 0
     color = "dim" if abs(delta) < 0.005 else "green" if better else "red"
-    return f"{percent(metrics[metric])} [{color}]({delta:+.2f})[/]"
+    return f"[{color}]{delta:+.2f}[/]"

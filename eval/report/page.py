@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,7 @@ from eval.predictor import Predictor
 from eval.report.charts import Chart, precision_recall, roc
 from eval.report.overlay import css_ramp, heat_map, outline, shrink, value_range
 from eval.report.table import LOWER_IS_BETTER, METRICS, best, percent
-from eval.run import AnomalySetResult, Results, SegmentationSetResult, predict
-from shards.errors import UserError
+from eval.run import AnomalySetResult, Results, SegmentationSetResult, predict, write_text
 from shards.labels import IGNORE, TRAIN_CLASSES
 from shards.progress import track
 
@@ -90,7 +88,8 @@ def write_page(results: Results, predictor: Predictor, out: Path, *, frames_per_
             if isinstance(found, SegmentationSetResult)
         ],
     )
-    return _write(out / PAGE, html)
+    write_text(out / PAGE, html)
+    return out / PAGE
 
 
 def choose_frames(frame_ap: Mapping[str, float], count: int) -> list[tuple[str, str]]:
@@ -176,17 +175,3 @@ def _template() -> jinja2.Template:
     )
     environment.filters["percent"] = percent
     return environment.get_template("page.html.j2")
-
-
-def _write(path: Path, html: str) -> Path:
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
-            file.write(html)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}.") from error
-    return path

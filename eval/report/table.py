@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 METRICS = ("AP", "AUROC", "FPR95")
@@ -33,8 +34,8 @@ def best(rows: Mapping[str, Mapping[str, float]], metric: str) -> float:
 
 
 def _scores_table(results: Mapping[str, Any]) -> Table:
-    table = Table(title="Anomaly segmentation, pixels pooled per set, in %", title_justify="left")
-    table.add_column("set", no_wrap=True)
+    table = Table(title="Anomaly segmentation in %, pixels pooled per set", title_justify="left")
+    table.add_column("set", overflow="fold")
     table.add_column("score", no_wrap=True)
     for metric in METRICS:
         table.add_column(f"{metric} {'↓' if metric in LOWER_IS_BETTER else '↑'}", justify="right", no_wrap=True)
@@ -49,15 +50,15 @@ def _scores_table(results: Mapping[str, Any]) -> Table:
                 else percent(metrics[metric])
                 for metric in METRICS
             ]
-            head = name if place == 0 else f"[dim]{entry['frames']} frames[/]" if place == 1 else ""
-            table.add_row(head, score, *cells, end_section=place == len(rows) - 1)
+            head = escape(name) if place == 0 else f"[dim]{entry['frames']} frames[/]" if place == 1 else ""
+            table.add_row(head, escape(score), *cells, end_section=place == len(rows) - 1)
     return table
 
 
 def segmentation_table(results: Mapping[str, Any]) -> Table:
     """MIoU and mAcc of the sets that judge the semantic map."""
-    table = Table(title="Semantic segmentation, in %", title_justify="left")
-    table.add_column("set", no_wrap=True)
+    table = Table(title="Semantic segmentation in %", title_justify="left")
+    table.add_column("set", overflow="fold")
     for column in ("frames", "mIoU ↑", "mAcc ↑", "classes"):
         table.add_column(column, justify="right", no_wrap=True)
     for name, entry in results["sets"].items():
@@ -65,5 +66,6 @@ def segmentation_table(results: Mapping[str, Any]) -> Table:
             continue
         metrics = entry["segmentation"]["metrics"]
         present = sum(value is not None for value in entry["segmentation"]["iou_per_class"].values())
-        table.add_row(name, str(entry["frames"]), percent(metrics["mIoU"]), percent(metrics["mAcc"]), str(present))
+        cells = (str(entry["frames"]), percent(metrics["mIoU"]), percent(metrics["mAcc"]), str(present))
+        table.add_row(escape(name), *cells)
     return table

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import cv2
 import numpy as np
 from jaxtyping import Int64, UInt8
-from pydantic import BeforeValidator, Field
+from pydantic import field_validator
 
-from shards.config import Config
+from shards.config import Config, Size
+from shards.errors import BadInput
 from shards.layouts.cityscapes import (
     CityscapesFrame,
     image_size,
@@ -27,22 +29,19 @@ from shards.layouts.problem import Problem
 from shards.rng import generator
 
 
-def _parse_size(value: Any) -> Any:
-    """Read ``1024x512`` as (1024, 512); leave the rest to pydantic."""
-    if isinstance(value, str) and value.count("x") == 1:
-        return tuple(part.strip() for part in value.split("x"))
-    return value
-
-
-_Side = Annotated[int, Field(ge=16, le=16384)]
-
-
 class FrameConfig(Config):
     """What every recipe over road frames can be told."""
 
-    size: Annotated[tuple[_Side, _Side], BeforeValidator(_parse_size)] | None = None
+    size: Size | None = None
     """Width and height in pixels to which frames are scaled before anything else, such as 1024x512; None keeps
     theirs. Pictures by area averaging (enlarged: bilinear), labels by the nearest pixel centre."""
+
+    @field_validator("size")
+    @classmethod
+    def _something_to_see(cls, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        if size is not None and min(size) < 16:
+            raise ValueError("frames must be at least 16 pixels wide and high")
+        return size
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +95,19 @@ class FrameSource:
 
     def plan(self) -> dict[str, Any]:
         """What `--dry-run` says: frames, frames left out by reason, and the size of the samples."""
-        width, height = self.size or image_size(self.frames[0])
         reasons = sorted({problem.reason for problem in self.problems})
         left_out = {reason: sum(problem.reason == reason for problem in self.problems) for reason in reasons}
-        return {"split": self.split, "frames": len(self.frames), "left_out": left_out, "size": f"{width}x{height}"}
+        return {"split": self.split, "frames": len(self.frames), "left_out": left_out, "size": self._size_in_words()}
+
+    def _size_in_words(self) -> str:
+        """Size of the samples, judged by the first frame that can be read."""
+        if self.size is not None:
+            return f"{self.size[0]}x{self.size[1]}"
+        for frame in self.frames:
+            with contextlib.suppress(BadInput):
+                width, height = image_size(frame)
+                return f"{width}x{height}"
+        return "unknown"
 
 
 def resize_image(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int] | None) -> UInt8[np.ndarray, "H W 3"]:

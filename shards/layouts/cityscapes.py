@@ -21,9 +21,8 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Int32, UInt8
-from PIL import Image, UnidentifiedImageError
 
-from shards.codec import decode_image, decode_map
+from shards.codec import decode_image, decode_map, decode_size
 from shards.errors import BadInput, UserError
 from shards.labels import CITYSCAPES_CLASSES, IGNORE, NUM_CLASSES, train_ids
 from shards.layouts.problem import Problem
@@ -115,10 +114,11 @@ def scan_cityscapes(root: Path, split: str) -> Scan:
             Problem("labels-without-image", f"{name} has no {frame_id}_leftImg8bit picture beside it", frame_id)
         )
     if not frames:
+        apart = ", none of which belong together" if images and labels else ""
         raise UserError(
             f"The split {split!r} of {root} holds no usable frame: {len(images)} pictures named *_leftImg8bit.png "
-            f"and {len(labels)} label maps named *_gtFine_labelIds.png or *_gtFine_labelTrainIds.png were found, "
-            "none of which belong together."
+            f"and {len(labels)} label maps named *_gtFine_labelIds.png or *_gtFine_labelTrainIds.png were found"
+            f"{apart}."
         )
     return Scan(tuple(sorted(frames, key=lambda frame: frame.id)), tuple(sorted(problems)))
 
@@ -174,15 +174,22 @@ def image_size(frame: CityscapesFrame) -> tuple[int, int]:
     """(width, height) of the photograph in pixels, from the header of its file.
 
     Raises:
-        BadInput: ``missing-image`` or ``unreadable-image``.
+        BadInput: ``missing-image``, ``truncated-image``, ``unreadable-image`` or ``oversized-image``.
     """
-    try:
-        with Image.open(frame.image) as image:
-            return image.size
-    except UnidentifiedImageError as error:
-        raise BadInput("unreadable-image", f"{frame.image.name} is no picture of a known format") from error
-    except OSError as error:
-        raise BadInput("missing-image", f"{frame.image.name}: {error.strerror}") from error
+    return _header_size(frame.image, "missing-image")
+
+
+def check_sizes(frame: CityscapesFrame) -> tuple[int, int]:
+    """(width, height) of the photograph, once the headers of all its label maps say the same.
+
+    Raises:
+        BadInput: ``missing-label``, ``size-mismatch``, or the reasons of `image_size`.
+    """
+    size = image_size(frame)
+    for path in (frame.label_ids, frame.train_ids, frame.instance_ids):
+        if path is not None:
+            _compare(path, _header_size(path, "missing-label"), size)
+    return size
 
 
 def _read_labels(frame: CityscapesFrame, path: Path, *, highest: int) -> UInt8[np.ndarray, "h w"]:
@@ -200,9 +207,22 @@ def _read_labels(frame: CityscapesFrame, path: Path, *, highest: int) -> UInt8[n
 
 
 def _check_size(frame: CityscapesFrame, path: Path, labels: np.ndarray) -> None:
-    size, (height, width) = image_size(frame), labels.shape
-    if size != (width, height):
-        raise BadInput("size-mismatch", f"{path.name} is {width}x{height}, its picture {size[0]}x{size[1]}")
+    height, width = labels.shape
+    _compare(path, (width, height), image_size(frame))
+
+
+def _compare(path: Path, found: tuple[int, int], size: tuple[int, int]) -> None:
+    if found != size:
+        detail = f"{path.name} is {found[0]}x{found[1]}, its picture {size[0]}x{size[1]}"
+        raise BadInput("size-mismatch", detail)
+
+
+def _header_size(path: Path, reason: str) -> tuple[int, int]:
+    try:
+        with path.open("rb") as file:
+            return decode_size(file, path.name)
+    except OSError as error:
+        raise BadInput(reason, f"{path.name}: {error.strerror}") from error
 
 
 def _bytes(path: Path, reason: str) -> bytes:

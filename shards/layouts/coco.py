@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from pycocotools import mask as coco_mask
 
-from shards.codec import decode_image
+from shards.codec import MAX_PIXELS, decode_image
 from shards.errors import BadInput, UserError
 from shards.layouts.problem import Problem
 
@@ -137,11 +137,11 @@ def scan_coco(root: Path, split: str) -> CocoIndex:
             f"expected files such as {_example(loaded)}, found {len(sizes)} files."
         )
     categories = {
-        row["id"]: row["name"]
+        number: row["name"]
         for row in loaded["categories"]
-        if isinstance(row, dict) and isinstance(row.get("id"), int) and isinstance(row.get("name"), str)
+        if (number := _id(row)) is not None and isinstance(row.get("name"), str)
     }
-    lost = {row["id"] for row in loaded["images"] if isinstance(row, dict) and "id" in row} - images.keys()
+    lost = {number for row in loaded["images"] if (number := _id(row)) is not None} - images.keys()
     annotations = _annotations(loaded, images, categories, lost, problems)
     listing = "\n".join(f"{image.path.name} {sizes[image.path.name]}" for _, image in sorted(images.items()))
     return CocoIndex(
@@ -276,7 +276,7 @@ def _find(root: Path, split: str) -> Path:
 def _parse(data: bytes, file: Path) -> dict[str, Any]:
     try:
         loaded = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{file} is not JSON: {error}.") from error
     if not isinstance(loaded, dict):
         raise UserError(f"{file} is not COCO's: expected an object with {_listed()}, got {type(loaded).__name__}.")
@@ -299,17 +299,17 @@ def _example(loaded: Mapping[str, Any]) -> str:
 
 
 def _images(loaded: Mapping[str, Any], folder: Path, present: Any, problems: list[Problem]) -> dict[int, CocoImage]:
-    licences = {}
+    licences: dict[int | None, CocoLicence] = {}
     rows = loaded.get("licenses")
     for row in rows if isinstance(rows, list) else ():
-        if isinstance(row, dict) and "id" in row:
-            licences[row["id"]] = CocoLicence(str(row.get("name", "")), str(row.get("url", "")))
+        if (number := _id(row)) is not None:
+            licences[number] = CocoLicence(str(row.get("name", "")), str(row.get("url", "")))
     images: dict[int, CocoImage] = {}
     for row in loaded["images"]:
         try:
             number, name = _whole(row["id"]), str(row["file_name"])
             width, height = _whole(row["width"]), _whole(row["height"])
-            if width < 1 or height < 1:
+            if width < 1 or height < 1 or width * height > MAX_PIXELS:
                 raise ValueError
         except (KeyError, TypeError, ValueError):
             detail = "an image row lacks a usable id, file_name, width or height"
@@ -320,7 +320,7 @@ def _images(loaded: Mapping[str, Any], folder: Path, present: Any, problems: lis
         elif name not in present:
             problems.append(Problem("missing-image", f"{name} is not in the folder {folder.name}", f"image {number}"))
         else:
-            licence = licences.get(row.get("license"), CocoLicence())
+            licence = licences.get(_id(row, "license"), CocoLicence())
             images[number] = CocoImage(number, folder / name, width, height, licence)
     return images
 
@@ -329,7 +329,7 @@ def _annotations(
     loaded: Mapping[str, Any],
     images: Mapping[int, CocoImage],
     categories: Mapping[int, str],
-    lost: set[Any],
+    lost: set[int],
     problems: list[Problem],
 ) -> tuple[CocoAnnotation, ...]:
     """The rows that can be used.
@@ -376,8 +376,16 @@ def _annotations(
 
 
 def _name(row: Any, kind: str) -> str:
-    number = row.get("id") if isinstance(row, dict) else None
-    return f"{kind} {number if isinstance(number, int) else '?'}"
+    number = _id(row)
+    return f"{kind} {'?' if number is None else number}"
+
+
+def _id(row: Any, key: str = "id") -> int | None:
+    """The number that a row holds under `key`; None where it is none."""
+    try:
+        return _whole(row[key])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _whole(value: Any) -> int:
@@ -387,7 +395,10 @@ def _whole(value: Any) -> int:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # JSON knows no bound on integers
+        return False
 
 
 def _box(value: Any) -> tuple[float, float, float, float] | None:
@@ -406,7 +417,7 @@ def _is_segmentation(value: Any) -> bool:
             and all(isinstance(side, int) and side > 0 for side in size)
             and (
                 isinstance(counts, str | bytes)
-                or (isinstance(counts, list) and all(isinstance(c, int) for c in counts))
+                or (isinstance(counts, list) and all(isinstance(c, int) and abs(c) <= MAX_PIXELS for c in counts))
             )
             and len(counts) > 0
         )
@@ -415,10 +426,13 @@ def _is_segmentation(value: Any) -> bool:
 
 def _is_polygon(part: Any) -> bool:
     # The whole of COCO has fifty million coordinates: types and finiteness are judged without a loop in Python.
-    return (
-        isinstance(part, list)
-        and len(part) >= 6
-        and len(part) % 2 == 0
-        and {*map(type, part)} <= {int, float}
-        and math.isfinite(sum(part))
-    )
+    try:
+        return (
+            isinstance(part, list)
+            and len(part) >= 6
+            and len(part) % 2 == 0
+            and {*map(type, part)} <= {int, float}
+            and all(map(math.isfinite, part))
+        )
+    except OverflowError:  # JSON knows no bound on integers
+        return False

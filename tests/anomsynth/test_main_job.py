@@ -81,6 +81,7 @@ def test_the_main_job(run: Run, world: Path, job: Path) -> None:
     compared = run("report", job / "before", job / "after", "--score", "energy")
     assert compared.status == 0
     assert "dataset_AnomalyTrack" in compared.out
+    assert "mean over sets (2)" in compared.out
 
 
 def test_the_held_out_split_is_judged(run: Run, job: Path) -> None:
@@ -111,6 +112,8 @@ def test_pictures_are_predicted_and_shards_inspected(run: Run, world: Path, job:
     assert outcome.status == 0
     assert (job / "mix-inspect" / "index.html").is_file()
     assert run("check", "shards", job / "mix", "--decode").status == 0
+    for name in ("fishyscapes", "roadanomaly", "smiyc"):
+        assert run("check", name, world / "benchmarks", "--decode").status == 0
 
 
 def test_dry_run_touches_nothing(run: Run, world: Path, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_every_command_explains_itself_by_example(run: Callable[..., Any]) -> No
         *(("build", name) for name in ("cityscapes", "voidclass", "anomalymix")),
         *(("train", name) for name in ("segmenter", "ovr")),
         *(("eval", name) for name in ("fishyscapes", "roadanomaly", "smiyc", "cityscapes", "shards", "all")),
-        *(("check", name) for name in ("cityscapes", "coco", "shards")),
+        *(("check", name) for name in ("cityscapes", "coco", "shards", "fishyscapes", "roadanomaly", "smiyc")),
         *((name,) for name in ("predict", "report", "inspect", "list", "toy")),
     ]
     for words in commands:
@@ -99,3 +99,44 @@ def test_the_console_script_does_not_mind_strangers(tmp_path: Path) -> None:
     )
     assert done.returncode == 0
     assert done.stdout.startswith("anomsynth ")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (NotADirectoryError(20, "Not a directory", "sheet.png"), "Error: Not a directory: sheet.png."),
+        (PermissionError(13, "Permission denied"), "Error: Permission denied."),
+        (OSError("no number"), "Error: no number."),
+        (OSError(28, "No space left on device"), "Error: The disk is full;"),
+        (MemoryError(), "Error: Memory is exhausted:"),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"), "Error: Memory is exhausted:"),
+    ],
+    ids=repr,
+)
+def test_the_system_gets_one_sentence(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("anomsynth.cli.app", fail)
+    outcome = run("list")
+    assert outcome.status == 1
+    assert outcome.err.startswith(sentence)
+    assert outcome.err.count("\n") == 1
+
+
+def test_other_runtime_errors_stay_visible(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr("anomsynth.cli.app", fail)
+    with pytest.raises(RuntimeError, match="a bug of ours"):
+        run("list")
+
+
+def test_a_piped_table_is_100_columns_wide(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert max(map(len, run("list", "scores").out.splitlines())) == 100
+    monkeypatch.setenv("COLUMNS", "120")
+    assert max(map(len, run("list", "scores").out.splitlines())) == 120

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from eval.benchmarks import CARDS, BenchmarkSet, count_pixels, find_sets, read_frame
+from eval.benchmarks.check import check_benchmark
 from shards.errors import UserError
 
 
@@ -238,6 +239,33 @@ def test_hidden_labels_are_refused(worlds: Path, value: int, sentence: str) -> N
         Image.fromarray(np.full((24, 32), value, np.uint8)).save(frame.label)
     with pytest.raises(UserError, match=sentence):
         count_pixels(found)
+
+
+def test_check_counts_frames_and_pixels(worlds: Path) -> None:
+    report = check_benchmark("fishyscapes", worlds, decode=True)
+    facts = dict(report.facts)
+    assert facts["fishyscapes_static: frames"] == "3, each with its label"
+    assert facts["fishyscapes_static: with anomalies"] == "3"
+    assert facts["fishyscapes_static: pixels"] == "known 1,812, anomaly 108, ignore 384"
+    assert report.problems == ()
+    facts = dict(check_benchmark("smiyc", worlds, decode=False).facts)
+    assert "not the original ones" in facts["dataset_ObstacleTrack: note"]
+
+
+def test_check_tells_hidden_and_broken_labels(worlds: Path) -> None:
+    for frame in only("smiyc", worlds / "dataset_AnomalyTrack").frames:
+        Image.fromarray(np.full((24, 32), 255, np.uint8)).save(frame.label)
+    obstacles = only("smiyc", worlds / "dataset_ObstacleTrack")
+    obstacles.frames[0].label.write_bytes(b"")
+    obstacles.frames[1].image.write_bytes(b"")
+    problems = check_benchmark("smiyc", worlds, decode=False).problems
+    assert [problem.reason for problem in problems] == ["hidden-labels", "broken-frame"]
+    assert "hidden test set" in problems[0].detail
+    assert obstacles.frames[0].name in problems[1].detail
+    # The image is opened only with `decode`.
+    assert len(check_benchmark("smiyc", worlds, decode=True).problems) == 3
+    with pytest.raises(UserError, match="not a roadanomaly folder"):
+        check_benchmark("roadanomaly", obstacles.frames[0].image.parents[1], decode=False)
 
 
 @pytest.mark.real

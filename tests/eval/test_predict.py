@@ -64,7 +64,7 @@ def test_refusals(pictures: Path, tmp_path: Path, predictor: Predictor) -> None:
 def test_nothing_is_overwritten_unasked(pictures: Path, tmp_path: Path, predictor: Predictor) -> None:
     out = tmp_path / "out"
     predict_images([pictures / "a.png"], predictor, ["bright"], out)
-    with pytest.raises(UserError, match=r"a_bright\.npy exists already"):
+    with pytest.raises(UserError, match=r"a_bright\.npy exists already.*--overwrite"):
         predict_images([pictures], predictor, ["bright"], out)
     assert len(list(out.iterdir())) == 2
     predict_images([pictures], predictor, ["bright"], out, overwrite=True)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eval.benchmarks import find_sets
-from eval.predictor import Predictor
+from eval.predictor import Prediction, Predictor
 from eval.report import comparison, load_results, tables, write_page
 from eval.report.overlay import OUTLINE, colors, heat_map, outline, value_range, with_legend
 from eval.report.page import choose_frames
@@ -20,8 +21,8 @@ from eval.run import evaluate
 from shards.errors import UserError
 
 
-def text_of(*made: Table) -> str:
-    console = Console(file=io.StringIO(), width=160)
+def text_of(*made: Table, width: int = 160) -> str:
+    console = Console(file=io.StringIO(), width=width)
     for table in made:
         console.print(table)
     assert isinstance(console.file, io.StringIO)
@@ -51,18 +52,66 @@ def test_table_prints_percent(tmp_path: Path) -> None:
 
 def test_comparison_shows_differences(tmp_path: Path) -> None:
     runs = [write_results(tmp_path / "before", 0.2), write_results(tmp_path / "after", 0.3, extra=True)]
-    printed = text_of(comparison([runs[0], runs[1] / "results.json"]))
-    assert "20.00" in printed
-    assert "30.00 (+10.00)" in printed
-    assert "70.00 (-10.00)" in printed
-    assert "90.00 (+0.00)" in printed
-    # What the first run lacks is shown without a difference.
-    assert re.search(r"B\s*│ energy\s*│ before\s*│\s*- │", printed)
-    assert re.search(r"after\s*│\s*30\.00 │", printed)
+    printed = text_of(*comparison([runs[0], runs[1] / "results.json"]))
+    assert re.search(r"│ AP ↑\s*│ A\s*│ msp\s*│\s*20\.00 │\s*30\.00 │\s*\+10\.00 │", printed)
+    assert re.search(r"│ AUROC ↑\s*│ A\s*│ msp\s*│\s*90\.00 │\s*90\.00 │\s*\+0\.00 │", printed)
+    assert re.search(r"│ FPR95 ↓\s*│ A\s*│ msp\s*│\s*80\.00 │\s*70\.00 │\s*-10\.00 │", printed)
+    # What the first run lacks is shown without a difference, and enters no mean.
+    assert re.search(r"│ B\s*│ energy\s*│\s*- │\s*30\.00 │\s*│", printed)
+    assert "mean over sets" not in printed
+    # Segmentation has its own table.
+    assert re.search(r"│ mIoU ↑ │ cityscapes │\s*- │\s*50\.00 │\s*│", printed)
+
+
+def write_sets(folder: Path, aps: dict[str, dict[str, float]]) -> Path:
+    """Results with the AP of each score in each set."""
+    folder.mkdir()
+    sets = {
+        name: {"scores": {score: {"metrics": {"AP": ap, "AUROC": ap, "FPR95": ap}} for score, ap in scores.items()}}
+        for name, scores in aps.items()
+    }
+    (folder / "results.json").write_text(json.dumps({"schema": 1, "sets": sets}))
+    return folder
+
+
+def test_comparison_ends_with_means_over_the_sets_of_all_runs(tmp_path: Path) -> None:
+    before = write_sets(tmp_path / "before", {"A": {"msp": 0.1}, "B": {"msp": 0.3}, "C": {"msp": 0.9}})
+    after = write_sets(tmp_path / "after", {"A": {"msp": 0.2, "void": 1.0}, "B": {"msp": 0.6}})
+    printed = text_of(*comparison([before, after]))
+    mean = r"│ mean over sets \(2\)\s*│ msp\s*│\s*20\.00 │\s*40\.00 │\s*\+20\.00 │"
+    assert len(re.findall(mean, printed)) == 3
+    assert printed.count("mean over sets") == 3
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+@pytest.mark.parametrize("run", ["run", "a-run-with-a-long-name-"])
+def test_comparison_loses_nothing_in_any_terminal(tmp_path: Path, width: int, count: int, run: str) -> None:
+    sets = {name: {"maxlogit": 1.0} for name in ("fishyscapes_lostandfound", "dataset_ObstacleTrack")}
+    runs = [write_sets(tmp_path / f"{run}{place}", sets) for place in range(count)]
+    made = comparison(runs, ["maxlogit"], width)
+    printed = text_of(*made, width=width)
+    assert "…" not in printed
+    assert max(map(len, printed.splitlines())) <= width
+    assert printed.count("maxlogit") == 9 * len(made)
+    if run == "run":  # long names of runs may cost the sets a line break
+        assert printed.count("fishyscapes_lostandfound") == 3 * len(made)
+    # Every run's figures for three metrics, two sets and their mean; the first run's in every table.
+    assert printed.count("100.00") == 9 * (count + len(made) - 1)
+
+
+def test_names_are_no_markup(tmp_path: Path) -> None:
+    runs = [write_sets(tmp_path / name, {"set[/]": {"msp": 0.5}}) for name in ("run[v2]", "[b]x")]
+    printed = text_of(*comparison(runs))
+    for name in ("run[v2]", "[b]x", "set[/]"):
+        assert name in printed
+    results = load_results(write_results(tmp_path / "a", 0.5, extra=True))
+    results["sets"]["[/]"] = results["sets"].pop("cityscapes")
+    assert "[/]" in text_of(*tables(results))
 
 
 def test_comparison_tells_equal_folder_names_apart(tmp_path: Path) -> None:
-    printed = text_of(comparison([write_results(tmp_path / name / "eval", 0.2) for name in ("a", "b")]))
+    printed = text_of(*comparison([write_results(tmp_path / name / "eval", 0.2) for name in ("a", "b")]))
     assert "a/eval" in printed
     assert "b/eval" in printed
 
@@ -70,6 +119,9 @@ def test_comparison_tells_equal_folder_names_apart(tmp_path: Path) -> None:
 def test_comparison_errors(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No runs"):
         comparison([])
+    run = write_results(tmp_path / "run", 0.5)
+    with pytest.raises(UserError, match=r"No run has the score 'enrgy'\. The runs have: msp\."):
+        comparison([run], ["msp", "enrgy"])
     with pytest.raises(UserError, match=r"Cannot read .*results\.json"):
         comparison([tmp_path])
     (tmp_path / "results.json").write_text("{")
@@ -95,6 +147,27 @@ def test_page_holds_everything_itself(worlds: Path, tmp_path: Path, predictor: P
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
     for word in ("dataset_AnomalyTrack", "RoadAnomaly_jpg", "bright", "recall", "false positive rate", "toy"):
         assert word in html
+
+
+def test_page_predicts_few_frames(
+    tmp_path: Path, predictor: Predictor, frame: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(9):
+        frame(
+            tmp_path / "fs_x" / "images" / f"{index}.png", tmp_path / "fs_x" / "labels_masks" / f"{index}.png", index
+        )
+    results = evaluate(find_sets("fishyscapes", tmp_path), predictor)
+    asked: list[Sequence[str]] = []
+    inner = predictor.predict
+
+    def counting(image: np.ndarray, scores: Sequence[str]) -> Prediction:
+        asked.append(scores)
+        return inner(image, scores)
+
+    monkeypatch.setattr(predictor, "predict", counting)
+    write_page(results, predictor, tmp_path / "out")
+    assert len(asked) == 6
+    assert all(len(scores) == 1 for scores in asked)
 
 
 def test_names_are_escaped(worlds: Path, tmp_path: Path, predictor: Predictor) -> None:

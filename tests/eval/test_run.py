@@ -136,6 +136,23 @@ def test_a_folder_that_cannot_be_written(worlds: Path, tmp_path: Path, predictor
         evaluate(find_sets("roadanomaly", worlds), predictor, (), tmp_path / "file" / "out")
 
 
+@pytest.mark.parametrize(
+    ("saw", "words"),
+    [
+        (["cityscapes/train", "cityscapes/val"], "trained on cityscapes/val"),
+        (["unknown"], "training data is unknown"),
+        (["cityscapes/train"], None),
+    ],
+)
+def test_cityscapes_that_may_have_been_seen(tmp_path: Path, saw: list[str], words: str | None) -> None:
+    seen = Broken(names=())
+    seen.describe = {"saw": saw}
+    results = evaluate(find_sets("cityscapes", cityscapes(tmp_path)), seen)
+    notes = results.as_json()["sets"]["cityscapes"]["notes"]
+    assert len(notes) == (words is not None)
+    assert all(words in note for note in notes if words)
+
+
 def test_cityscapes_with_half_a_pair(tmp_path: Path) -> None:
     root = cityscapes(tmp_path)
     next(root.rglob("*_leftImg8bit.png")).unlink()

@@ -45,6 +45,26 @@ def test_each_fault_of_cityscapes_is_named(cityscapes: Path) -> None:
     picture.write_bytes(picture.read_bytes()[:60])
     reasons = dict(check_cityscapes(cityscapes, decode=True).by_reason())
     assert set(reasons) == {"labels-without-image", "size-mismatch", "truncated-image"}
+    assert [len(found) for found in reasons.values()] == [1, 1, 1]
+    # Sizes stand in the headers, which are always read.
+    reasons = dict(check_cityscapes(cityscapes, decode=False).by_reason())
+    assert set(reasons) == {"labels-without-image", "size-mismatch"}
+
+
+@pytest.mark.parametrize("decode", [False, True])
+def test_a_split_that_cannot_be_used_is_a_problem(cityscapes: Path, decode: bool) -> None:
+    for label in (cityscapes / "gtFine" / "val" / "town").iterdir():
+        label.unlink()
+    report = check_cityscapes(cityscapes, decode=decode)
+    (problem,) = report.problems
+    assert (problem.reason, problem.input) == ("unusable-split", "val")
+    assert "holds no usable frame: 1 pictures" in problem.detail
+    assert dict(report.facts)["val"] == "cannot be used"
+    assert dict(report.facts)["train: frames"] == "2"
+    for label in (cityscapes / "gtFine" / "train" / "town").iterdir():
+        label.unlink()
+    with pytest.raises(UserError, match="'train'"):
+        check_cityscapes(cityscapes, decode=decode)
 
 
 def test_wrong_folders_are_refused(tmp_path: Path, cityscapes: Path) -> None:
@@ -82,15 +102,42 @@ def test_each_fault_of_coco_is_named(tmp_path: Path) -> None:
     assert len(reasons) == 2, reasons
 
 
-def test_a_changed_shard_is_found(tmp_path: Path) -> None:
+def shard_set(folder: Path, **changes: object) -> Path:
+    """Two samples in one tar, as a build leaves them."""
     zeros = np.zeros((8, 8), np.uint8)
-    tar = tmp_path / "k-000000.tar"
-    record = write_shard(tar, [Sample("k-0", np.zeros((8, 8, 3), np.uint8), zeros, zeros)])
+    samples = [Sample(f"k-{number}", np.zeros((8, 8, 3), np.uint8), zeros, zeros) for number in range(2)]
+    record = write_shard(folder / "k-000000.tar", samples).model_copy(update=changes)
     manifest = Manifest(
-        recipe="k", config={}, seed=0, count=1, samples_per_shard=1, tool={}, sources={}, shards=[record],
+        recipe="k", config={}, seed=0, count=2, samples_per_shard=2, tool={}, sources={}, shards=[record],
         pixels={}, rejects={},
     )  # fmt: skip
-    write_manifest(tmp_path, manifest)
+    (folder / "samples.jsonl").write_text("".join(f'{{"key": "{sample.key}"}}\n' for sample in samples))
+    write_manifest(folder, manifest)
+    return folder
+
+
+@pytest.mark.parametrize("decode", [False, True])
+def test_counts_and_lists_are_compared(tmp_path: Path, decode: bool) -> None:
+    shard_set(tmp_path, samples=3)
+    (problem,) = check_shards(tmp_path, decode=decode).problems
+    assert (problem.reason, problem.detail) == ("sample-count", "the tars hold 2 samples, the manifest says 3")
+    shard_set(tmp_path)
+    rows = tmp_path / "samples.jsonl"
+    for text, sentence in [
+        ('{"key": "k-0"}\n', "lists 1 samples, the tars hold 2"),
+        ('{"key": "k-1"}\n{"key": "k-0"}\n', "line 1 of samples.jsonl names 'k-1', the tars hold k-0 there"),
+        ("half", "no rows of samples"),
+        ("[]\n", "no rows of samples"),
+        (None, "samples.jsonl: No such file"),
+    ]:
+        rows.unlink() if text is None else rows.write_text(text)
+        (problem,) = check_shards(tmp_path, decode=decode).problems
+        assert problem.reason == "sample-list"
+        assert sentence in problem.detail
+
+
+def test_a_changed_shard_is_found(tmp_path: Path) -> None:
+    tar = shard_set(tmp_path) / "k-000000.tar"
     assert check_shards(tmp_path, decode=True).problems == ()
     data = bytearray(tar.read_bytes())
     data[600] ^= 255

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from shards.codec import decode_image, decode_map, decode_sample, encode_png, encode_sample
+from shards.codec import MAX_PIXELS, decode_image, decode_map, decode_sample, decode_size, encode_png, encode_sample
 from shards.errors import BadInput
 from shards.sample import Sample
 
@@ -70,8 +72,34 @@ def test_wrong_members_get_their_reason() -> None:
         "value": ({**members, "anomaly.png": encode_png(np.full_like(sample.anomaly, 2))}, "label-values"),
         "class": ({**members, "semantic.png": encode_png(np.full_like(sample.anomaly, 19))}, "label-values"),
         "json": ({**members, "json": b"{"}, "bad-json"),
+        "list": ({**members, "json": b"[1]"}, "bad-json"),
     }
     for given, reason in broken.values():
         with pytest.raises(BadInput) as caught:
             decode_sample("k", given)
         assert caught.value.reason == reason
+
+
+def claim(width: int, height: int) -> bytes:
+    """A small PNG whose header says that it is larger."""
+    data = bytearray(encode_png(np.zeros((2, 2), np.uint8)))
+    data[16:24] = struct.pack(">II", width, height)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    return bytes(data)
+
+
+def test_sizes_come_from_headers() -> None:
+    data = encode_png(make_sample().image)
+    assert decode_size(io.BytesIO(data)) == (40, 24)
+    assert decode_size(io.BytesIO(data[: len(data) // 2])) == (40, 24)
+    for cut in (0, 4, 20):
+        with pytest.raises(BadInput, match=r"(truncated|unreadable)-image: it\b"):
+            decode_size(io.BytesIO(data[:cut]), "it")
+
+
+@pytest.mark.parametrize("width", [MAX_PIXELS // 1000 + 1, 170_000, 190_000, 400_000])
+def test_bombs_are_refused_whatever_pillow_says_of_them(width: int) -> None:
+    for read in (decode_image, decode_map, lambda data: decode_size(io.BytesIO(data))):
+        with pytest.raises(BadInput) as caught:
+            read(claim(width, 1000))
+        assert caught.value.reason == "oversized-image"

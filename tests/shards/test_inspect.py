@@ -3,8 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from shards.errors import UserError
 from shards.inspect import contact_sheet, label_overlay
 from shards.manifest import Manifest, write_manifest
 from shards.sample import Sample
@@ -48,3 +50,18 @@ def test_a_sheet_and_a_page_are_written(tmp_path: Path) -> None:
     assert "<dog>" not in page
     assert "tiny 2" in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_nothing_to_show(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    broken = Sample("mix-0", np.zeros((4, 4, 3), np.uint8), *[np.full((4, 4), 7, np.uint8)] * 2)
+    record = write_shard(folder / "mix-000000.tar", [broken])
+    manifest = Manifest(
+        recipe="mix", config={}, seed=0, count=1, samples_per_shard=1, tool={}, sources={}, shards=[record],
+        pixels={}, rejects={},
+    )  # fmt: skip
+    write_manifest(folder, manifest)
+    with pytest.raises(UserError, match="could be decoded: mix-0: label-values"):
+        contact_sheet(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

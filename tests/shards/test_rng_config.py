@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from shards.config import Config, resolve
+from shards.config import Config, Size, resolve
 from shards.errors import UserError
 from shards.rng import generator
 
@@ -33,6 +33,13 @@ class Recipe(Config):
     flip: float = Field(default=0.5, ge=0, le=1)
     ids: tuple[int, ...] = (4, 5)
     name: str = "x"
+    size: Size | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        if self.name == "still" and self.flip:
+            raise ValueError("still and flip exclude each other")
+        return self
 
 
 def test_later_sources_win(tmp_path: Path) -> None:
@@ -54,8 +61,11 @@ def test_later_sources_win(tmp_path: Path) -> None:
         (["flip"], "--set expects key=value, got 'flip'"),
         (["=3"], "--set expects key=value"),
         (["flip=2"], "Field 'flip': Input should be less than or equal to 1 (got 2)"),
-        (["flop=1"], "The fields are: flip, ids, name."),
+        (["flop=1"], "The fields are: flip, ids, name, size."),
         (["ids=road"], "Field 'ids'"),
+        (["flip=Infinity"], "Field 'flip'"),
+        (["flip=NaN"], "Field 'flip': Input should be a finite number"),
+        (["name=still"], "The configuration does not fit together: still and flip exclude each other."),
     ],
 )
 def test_wrong_overrides_get_a_sentence(overrides: list[str], message: str) -> None:
@@ -75,3 +85,23 @@ def test_wrong_config_file_gets_a_sentence(tmp_path: Path, text: str) -> None:
 def test_missing_config_file_gets_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Cannot read the config file"):
         resolve(Recipe, file=tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("value", ["512x256", "512X256", " 512 x 256 ", [512, 256], (512, 256)])
+def test_sizes_are_words_or_pairs(value: object) -> None:
+    config = resolve(Recipe, options={"size": value})
+    assert config.size == (512, 256)
+    assert Recipe.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["1024", "1024x", "axb", "1x2x3", "0x5", "99999x5", "\u0665x5", [5], [5, 0], [5.0, 5], [True, 5], ["5", 5], 5],
+)
+def test_sizes_have_one_sentence(value: object) -> None:
+    with pytest.raises(UserError) as caught:
+        resolve(Recipe, options={"size": value})
+    assert str(caught.value) == (
+        "Field 'size': a size is written WIDTHxHEIGHT, such as 1024x512, with sides of 1 to 16384 pixels "
+        f"(got {value!r})."
+    )

@@ -138,8 +138,19 @@ def test_wrong_folders_get_a_sentence(tmp_path: Path) -> None:
     tar.unlink()
     with pytest.raises(UserError, match=r"lacks the shard toy-000001\.tar"):
         ShardSet(folder)
+    with pytest.raises(UserError, match=r"manifest\.json is a file; a shard set is the folder that holds"):
+        ShardSet(folder / "manifest.json")
     (folder / "manifest.json").write_text('{"recipe": 3}')
     with pytest.raises(UserError, match=r"manifest\.json is broken"):
+        ShardSet(folder)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/x.tar", "a\\\\b.tar", ".tar.gz", ""])
+def test_manifests_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
+    folder = make_set(tmp_path / "s")
+    file = folder / "manifest.json"
+    file.write_text(file.read_text().replace("toy-000001.tar", name))
+    with pytest.raises(UserError, match=r"manifest\.json is broken at shards\.1\.name"):
         ShardSet(folder)
 
 

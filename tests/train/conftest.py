@@ -41,12 +41,19 @@ def write_set(folder: Path, samples: Sequence[Sample]) -> Path:
     record = write_shard(folder / "tiny-000000.tar", samples)
     rows = [{"key": sample.key, "frame": {"dataset": "tiny", "split": "train"}} for sample in samples]
     (folder / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    labels = np.stack([sample.anomaly for sample in samples])
+    pixels = {name: int((labels == value).sum()) for name, value in (("known", 0), ("anomaly", 1), ("ignore", 255))}
     manifest = Manifest(
         recipe="tiny", config={}, seed=0, count=len(samples), samples_per_shard=len(samples), tool={}, sources={},
-        shards=[record], pixels={}, rejects={},
+        shards=[record], pixels=pixels, rejects={},
     )  # fmt: skip
     write_manifest(folder, manifest)
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_sample() -> Callable[..., Sample]:
+    return tiny_sample
 
 
 @pytest.fixture(scope="session")

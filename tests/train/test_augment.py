@@ -16,7 +16,7 @@ from shards.errors import BadInput, UserError
 from shards.rng import generator
 from shards.sample import Sample
 from shards.stream import EpochSampler, Position, stream
-from train.augment import Augment, Item, View, degrade, draw_view, jitter, see_image, see_labels
+from train.augment import Augment, Item, View, beside_frame, degrade, draw_view, jitter, see_image, see_labels
 from train.config import TrainConfig
 from train.data import TrainingPool, collate
 
@@ -63,7 +63,8 @@ def test_items_have_the_size_of_the_crop_and_known_labels(seed: int, width: int,
     assert item.image.dtype == np.uint8
     assert item.anomaly.shape == item.semantic.shape == (24, 48)
     assert set(np.unique(item.anomaly)) <= {0, 1, 255}
-    assert np.unique(item.semantic).max(initial=0) <= 18 or 255 in item.semantic
+    assert set(np.unique(item.semantic)) <= {*range(19), 255}
+    assert (item.semantic[item.padding] == 255).all()
 
 
 @settings(deadline=None, max_examples=40)
@@ -90,6 +91,7 @@ def test_labels_take_the_nearest_pixel_and_padding_is_ignored() -> None:
     assert (doubled[6:] == 255).all()
     halved = see_labels(labels, View((2, 1), (0, 0), (2, 1), False))
     assert halved.tolist() == [[5, 7]]
+    assert beside_frame(View((8, 6), (0, 0), (8, 8), True)).tolist() == [[False] * 8] * 6 + [[True] * 8] * 2
     image = see_image(np.full((3, 4, 3), 9, np.uint8), View((8, 6), (0, 0), (8, 8), False))
     assert (image[:6] == 9).all()
     assert (image[6:] == 0).all()

@@ -75,7 +75,7 @@ def test_upsampler_doubles() -> None:
 @pytest.mark.parametrize(("which", "prefix"), [("head", "decoder.output_conv"), ("decoder", "decoder"), ("all", "")])
 def test_parts(which: str, prefix: str) -> None:
     network = ERFNet(width=0.25)
-    mine = {id(p) for p in network.trainable_parameters(which)}
+    mine = {id(p) for p in network.part(which).parameters()}
     assert mine == {id(p) for name, p in network.named_parameters() if name.startswith(prefix)}
 
 

@@ -27,7 +27,7 @@ def test_logits_are_at_half_the_input_size(outputs: int) -> None:
 @pytest.mark.parametrize(("which", "prefix"), [("head", "decoder.classifier"), ("decoder", "decoder"), ("all", "")])
 def test_parts(which: str, prefix: str) -> None:
     network = LiteFPN(width=0.25)
-    mine = {id(p) for p in network.trainable_parameters(which)}
+    mine = {id(p) for p in network.part(which).parameters()}
     assert mine == {id(p) for name, p in network.named_parameters() if name.startswith(prefix)}
 
 

@@ -11,13 +11,14 @@ from shards.errors import UserError
 from train.cards import METHOD_CARDS, NETWORK_CARDS
 from train.config import TrainConfig
 from train.data import Batch, TrainingPool
+from train.loop import make_optimizer
 from train.losses.known import known_cross_entropy
 from train.losses.ovr import top_k_ovr
 from train.methods import METHODS
 from train.methods.base import at_size, known_labels, let_learn
-from train.methods.ovr import PAPER, OvrConfig
+from train.methods.ovr import OvrConfig, finish
 from train.methods.ovr import prepare as prepare_ovr
-from train.methods.segmenter import SegmenterConfig, class_weights, count_pixels
+from train.methods.segmenter import SegmenterConfig, class_counts, class_weights
 from train.methods.segmenter import prepare as prepare_segmenter
 from train.networks import NETWORKS, SegmentationNetwork
 from train.networks.erfnet import ERFNet
@@ -38,6 +39,7 @@ def batch_of(n: int = 2, height: int = 16, width: int = 24, seed: int = 0) -> Ba
         pixels=torch.randint(0, 256, (n, height, width, 3), generator=rng).to(torch.uint8),
         anomaly=anomaly[torch.randint(0, 5, (n, height, width), generator=rng)],
         semantic=semantic[torch.randint(0, 20, (n, height, width), generator=rng)],
+        padding=torch.zeros(n, height, width, dtype=torch.bool),
     )
 
 
@@ -63,11 +65,12 @@ def test_cards_and_registries_agree() -> None:
     assert all(method.card.name == name for name, method in METHODS.items())
 
 
-def test_the_paper_is_a_valid_preset() -> None:
-    config = resolve(OvrConfig, preset=PAPER)
+def test_the_defaults_are_the_papers() -> None:
+    config = OvrConfig()
     assert (config.trainable, config.lr, config.gamma, config.k, config.s, config.epochs) == (
         "head", 1e-5, 0.05, 5, 2.0, 20.0,
     )  # fmt: skip
+    assert (config.known, config.keep, config.average) == (1.0, 0.0, 1.0)
 
 
 def test_the_ovr_step_is_its_equation(pool: TrainingPool) -> None:
@@ -173,8 +176,54 @@ def test_the_segmenter_leaves_anomalies_and_void_out(pool: TrainingPool) -> None
         assert bool(gradient[:, 19].any()) == void_output
 
 
+def test_padding_is_not_trained_as_void(pool: TrainingPool) -> None:
+    batch = batch_of()
+    for labels in (batch.anomaly, batch.semantic, batch.padding):
+        labels[:, 10:] = 255
+    network = Fixed(torch.randn(2, 20, 16, 24))
+    prepare_segmenter(network, SegmenterConfig(void_output=True), pool)(network, batch)[0].backward()
+    assert network.logits.grad is not None
+    assert not network.logits.grad[:, :, 10:].any()
+    assert network.logits.grad[:, 19, :10].any()
+
+
+def test_averaging_takes_every_weight_part_of_the_way() -> None:
+    start, tuned = ERFNet(width=0.25).state_dict(), ERFNet(width=0.25)
+    before = {name: value.clone() for name, value in tuned.state_dict().items()}
+    finish(tuned, start, OvrConfig(average=1.0))
+    assert all(torch.equal(value, before[name]) for name, value in tuned.state_dict().items())
+    finish(tuned, start, OvrConfig(average=0.25))
+    for name, value in tuned.state_dict().items():
+        torch.testing.assert_close(value, (0.75 * start[name] + 0.25 * before[name]).to(value.dtype))
+
+
+def decayed(network: SegmentationNetwork, decay: float = 0.1) -> set[nn.Parameter]:
+    """The weights that decay."""
+    groups = make_optimizer(network, TrainConfig(weight_decay=decay)).param_groups
+    assert {group["weight_decay"] for group in groups} == {decay, 0.0}
+    assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
+    return {weight for group in groups if group["weight_decay"] for weight in group["params"]}
+
+
+def test_only_kernels_decay() -> None:
+    network = ERFNet(width=0.25)
+    convolutions = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))]
+    # The head of 20 outputs is left alone, see the test of a run with trainable="head".
+    assert decayed(network) == {m.weight for m in convolutions if m is not network.decoder.output_conv}
+    without_void = ERFNet(width=0.25, num_outputs=19)
+    assert without_void.decoder.output_conv.weight in decayed(without_void)
+
+
+def test_the_encoder_learns_at_a_rate_of_its_own() -> None:
+    network = ERFNet(width=0.25)
+    groups = make_optimizer(network, TrainConfig(encoder_lr=0.1)).param_groups
+    slow = {weight for group in groups if group["factor"] == 0.1 for weight in group["params"]}
+    assert slow == set(network.encoder.parameters())
+    assert {group["factor"] for group in groups} == {0.1, 1.0}
+
+
 def test_class_weights_are_inverse_square_roots(pool: TrainingPool) -> None:
-    counts = count_pixels(pool)
+    counts = class_counts(pool)
     assert counts.nonzero().flatten().tolist() == [0, 10]
     counts = torch.tensor([900, 100, *[0] * 17])
     weights = class_weights(counts)
@@ -201,6 +250,14 @@ def test_fields_out_of_range_are_one_sentence() -> None:
         resolve(OvrConfig, overrides=["k=20"])
     with pytest.raises(UserError, match="'head', 'decoder' or 'all'"):
         resolve(OvrConfig, overrides=["trainable=neck"])
+
+
+def test_sizes_are_words_or_pairs() -> None:
+    config = resolve(SegmenterConfig, overrides=["input_size=768x384", "crop=[256, 128]"])
+    assert (config.input_size, config.crop) == ((768, 384), (256, 128))
+    assert SegmenterConfig.model_validate_json(config.model_dump_json()) == config
+    with pytest.raises(UserError, match="multiples of 8, got 100x50"):
+        resolve(TrainConfig, overrides=["crop=100x50"])
 
 
 def test_no_method_renames_a_field_of_all_methods() -> None:

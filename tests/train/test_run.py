@@ -61,7 +61,9 @@ def test_a_segmenter_learns_the_tiny_world_and_ovr_finds_its_anomalies(
     trained: Path, tiny_shards: Path, tmp_path: Path
 ) -> None:
     before = read_info(trained).validation
-    config = OvrConfig(steps=40, batch=4, lr=1e-2, gamma=1.0, batch_norm="learn", keep=1.0, keep_kind="logits")
+    config = OvrConfig(
+        steps=40, batch=4, lr=1e-2, gamma=1.0, trainable="all", batch_norm="learn", keep=1.0, keep_kind="logits"
+    )
     summary = train_ovr(
         [tiny_shards], tmp_path / "ovr", config=config, checkpoint=trained, device="cpu", val_shards=[tiny_shards]
     )
@@ -127,15 +129,19 @@ def test_a_run_killed_between_two_savings_goes_on(
     assert read_info(tmp_path / "killed").step == 2
     with (tmp_path / "killed" / "log.jsonl").open("a") as log:
         log.write('{"step": 5, "loss": 1}\n{"step": 6, "lo')
+    with (tmp_path / "killed" / "log.txt").open("a") as log:
+        log.write('step 4/6  {"rejected": "x"}\nstep 5/6  loss 1\nstep 6/6  lo')
     summary = segmenter(tiny_shards, tmp_path / "killed", save_every=2)
     assert summary.first == 4
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
     rows = [json.loads(line) for line in (tmp_path / "killed" / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [6]
+    lines = (tmp_path / "killed" / "log.txt").read_text().splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["step 4/6", "step 6/6"]
 
 
 def test_ovr_resumes_bitwise_with_dropout_and_keep(trained: Path, tiny_shards: Path, tmp_path: Path) -> None:
-    config = OvrConfig(steps=4, batch=2, lr=1e-3, keep=1.0, dropout=True, batch_norm="learn")
+    config = OvrConfig(steps=4, batch=2, lr=1e-3, trainable="all", keep=1.0, dropout=True, batch_norm="learn")
     for name, stops in (("whole", (None,)), ("parts", (2, None))):
         for stop in stops:
             train_ovr([tiny_shards], tmp_path / name, config=config, checkpoint=trained, device="cpu", stop_at=stop)
@@ -198,8 +204,8 @@ def test_weights_and_description_of_different_steps_are_refused(tiny_shards: Pat
 def test_a_loss_that_is_not_finite_names_step_and_samples(trained: Path, tiny_shards: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"loss is (nan|inf) at step \d+ \(samples tiny-"):
         train_ovr(
-            [tiny_shards], tmp_path / "run", config=OvrConfig(steps=9, batch=2, lr=1e30), checkpoint=trained,
-            device="cpu",
+            [tiny_shards], tmp_path / "run", config=OvrConfig(steps=9, batch=2, lr=1e30, trainable="all"),
+            checkpoint=trained, device="cpu",
         )  # fmt: skip
 
 
@@ -286,27 +292,157 @@ def test_predictor_gives_scores_at_the_size_of_the_image(trained: Path, tmp_path
         predictor_from(segmenter="erfnet", device="cpu")
 
 
-@pytest.mark.real
-def test_published_weights_reach_the_golden_values(shared: Path) -> None:
-    from PIL import Image
+@pytest.mark.parametrize("size", [(100, 50), (0, 8), (64, 36)])
+def test_an_input_size_that_does_not_fit_the_network_is_one_sentence(trained: Path, size: tuple[int, int]) -> None:
+    with pytest.raises(UserError, match=rf"ERFNet's input .* multiples of 8, got {size[0]}x{size[1]}"):
+        predictor_from(checkpoint=trained, input_size=size, device="cpu")
+    with pytest.raises(UserError, match="multiples of 8"):
+        NetworkPredictor(ERFNet(width=0.25), input_size=size)
 
-    from eval.metrics.pixel import PixelMetrics
 
-    predictor = predictor_from(
-        segmenter="erfnet", weights=shared / "weights" / "erfnet_cityscapes_20c.pth", device="cpu"
+def test_ovr_refuses_an_input_size_that_its_start_cannot_take(tiny_shards: Path, tmp_path: Path) -> None:
+    start = tmp_path / "lite"
+    train_segmenter(
+        [tiny_shards], start, config=SegmenterConfig(steps=1, batch=1, crop=None), network_options=SMALL, device="cpu"
     )
-    expected = json.loads((shared / "golden" / "erfnet.json").read_text())["dataset_AnomalyTrack"]
-    pools = {name: PixelMetrics() for name in predictor.score_names}
-    folder = shared / "data" / "benchmarks" / "dataset_AnomalyTrack"
-    images = sorted((folder / "images").iterdir())
-    assert len(images) == 4
-    for path in images:
-        label = np.array(Image.open(folder / "labels_masks" / f"{path.stem}_labels_semantic.png"))
-        prediction = predictor.predict(np.array(Image.open(path).convert("RGB")), predictor.score_names)
-        for name, pool in pools.items():
-            pool.add(prediction.scores[name], label, path.stem)
-    for name, pool in pools.items():
-        result = pool.result()
-        assert 100 * result.ap == pytest.approx(expected[name]["ap"], abs=0.1)
-        assert 100 * result.auroc == pytest.approx(expected[name]["auroc"], abs=0.1)
-        assert 100 * result.fpr95 == pytest.approx(expected[name]["fpr95"], abs=0.1)
+    with pytest.raises(UserError, match="LiteFPN's input width and height are multiples of 16, got 72x40"):
+        train_ovr([tiny_shards], tmp_path / "run", config=OvrConfig(input_size=(72, 40)), checkpoint=start)
+    assert not (tmp_path / "run").exists()
+
+
+def test_ovr_refuses_shards_without_an_anomaly(
+    trained: Path,
+    make_sample: Callable[..., Sample],
+    make_shards: Callable[[Sequence[Sample]], Path],
+    tmp_path: Path,
+) -> None:
+    shards = make_shards([make_sample(i, anomaly=False) for i in range(2)])
+    with pytest.raises(UserError, match=r"no anomaly pixel in .*made, so there is nothing to learn"):
+        train_ovr([shards], tmp_path / "run", checkpoint=trained, device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def with_void(tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "void"
+    segmenter(tiny_shards, run, config=QUICK.model_copy(update={"steps": 1, "void_output": True}))
+    return run
+
+
+def test_a_void_output_is_bitwise_that_of_the_start(with_void: Path, tiny_shards: Path, tmp_path: Path) -> None:
+    config = OvrConfig(steps=3, batch=2, lr=1e-2, weight_decay=0.5, trainable="head", average=0.7)
+    train_ovr([tiny_shards], tmp_path / "run", config=config, checkpoint=with_void, device="cpu")
+    before, after = weights(with_void), weights(tmp_path / "run")
+    head = "decoder.output_conv"
+    assert torch.equal(before[f"{head}.weight"][:, 19], after[f"{head}.weight"][:, 19])
+    assert torch.equal(before[f"{head}.bias"][19], after[f"{head}.bias"][19])
+    assert not torch.equal(before[f"{head}.weight"], after[f"{head}.weight"])
+    assert all(torch.equal(before[key], after[key]) for key in before if not key.startswith(head))
+
+
+def test_weights_are_averaged_once_at_the_end(trained: Path, tiny_shards: Path, tmp_path: Path) -> None:
+    config = OvrConfig(steps=3, batch=2, lr=1e-2)
+    for name, average, stops in (("tuned", 1.0, (None,)), ("whole", 0.25, (None,)), ("parts", 0.25, (1, 2, None))):
+        for stop in stops:
+            train_ovr(
+                [tiny_shards], tmp_path / name, config=config.model_copy(update={"average": average}),
+                checkpoint=trained, device="cpu", stop_at=stop,
+            )  # fmt: skip
+    start, tuned, averaged = weights(trained), weights(tmp_path / "tuned"), weights(tmp_path / "whole")
+    for key, value in averaged.items():
+        torch.testing.assert_close(value, (0.75 * start[key] + 0.25 * tuned[key]).to(value.dtype))
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_the_gradient_is_clipped(trained: Path, tiny_shards: Path, tmp_path: Path) -> None:
+    # Adam divides the gradient by its own size, but for 1e-8: only a much smaller one moves the weights less.
+    moved = []
+    for clip in (None, 1e-12):
+        config = OvrConfig(steps=1, batch=2, lr=1e-2, weight_decay=0.0, clip=clip)
+        train_ovr([tiny_shards], tmp_path / str(clip), config=config, checkpoint=trained, device="cpu")
+        before, after = weights(trained), weights(tmp_path / str(clip))
+        moved.append(max(float((after[key] - before[key]).abs().max()) for key in before))
+    assert moved[0] == pytest.approx(1e-2, rel=0.1)
+    assert moved[1] < 1e-5
+
+
+def test_a_bfloat16_step_keeps_float32_weights_and_losses(trained: Path, tiny_shards: Path, tmp_path: Path) -> None:
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        config = OvrConfig(steps=2, batch=2, trainable="all", precision=precision)
+        summary = train_ovr([tiny_shards], tmp_path / precision, config=config, checkpoint=trained, device="cpu")
+        losses.append(summary.loss)
+    assert {value.dtype for value in weights(tmp_path / "bfloat16").values()} == {torch.float32, torch.int64}
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.1)
+
+
+def test_held_out_samples_that_cannot_be_read_are_counted(
+    trained: Path,
+    tiny_shards: Path,
+    make_sample: Callable[..., Sample],
+    make_shards: Callable[[Sequence[Sample]], Path],
+    tmp_path: Path,
+) -> None:
+    good = make_sample(0)
+    bad = Sample("b-0", good.image, good.anomaly, np.full_like(good.semantic, 99))
+    summary = train_ovr(
+        [tiny_shards], tmp_path / "run", config=OvrConfig(steps=1, batch=2), checkpoint=trained, device="cpu",
+        val_shards=[make_shards([good, bad])],
+    )  # fmt: skip
+    assert summary.rejected == read_info(tmp_path / "run").rejected == {"held-out label-values": 1}
+    assert summary.validation is not None
+    assert summary.validation["mIoU"] > 0.9
+    assert "b-0" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_a_run_that_dies_while_it_is_judged_goes_on_there(
+    tiny_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from train import loop
+
+    def full(*arguments: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore of it")
+
+    monkeypatch.setattr(loop, "validate", full)
+    with pytest.raises(UserError, match=r"Memory is exhausted \(CUDA .* 2 GiB\): the same command with fewer"):
+        segmenter(tiny_shards, tmp_path / "run", val_shards=[tiny_shards])
+    monkeypatch.undo()
+    summary = segmenter(tiny_shards, tmp_path / "run", val_shards=[tiny_shards])
+    assert (summary.first, summary.step, summary.finished) == (6, 6, True)
+    assert summary.validation is not None
+    segmenter(tiny_shards, tmp_path / "whole")
+    assert_same_weights(tmp_path / "whole", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        RuntimeError("DataLoader worker (pid(s) 12) exited unexpectedly"),
+        ConnectionResetError(104, "Connection reset by peer"),
+        EOFError(),
+    ],
+)
+def test_exhausted_memory_is_one_sentence(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = NetworkPredictor(ERFNet(width=0.25), input_size=(16, 8))
+
+    def full(images: torch.Tensor) -> None:
+        raise error
+
+    monkeypatch.setattr(predictor._network, "forward", full)
+    with pytest.raises(UserError, match=r"Memory is exhausted \(.+\): give a smaller --size"):
+        predictor.predict(np.zeros((8, 16, 3), np.uint8), ["energy"])
+    error = RuntimeError("shapes do not fit")
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        predictor.predict(np.zeros((8, 16, 3), np.uint8), ["energy"])
+
+
+def test_a_run_of_a_version_with_another_field_is_refused(trained: Path) -> None:
+    new = read_info(trained)
+    old = new.model_copy(update={"config": {k: v for k, v in new.config.items() if k != "crop"}})
+    assert new.config["crop"] is None
+    assert old.same_run(new) == new.same_run(old) == "config.crop"
+    assert new.same_run(new) is None

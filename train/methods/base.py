@@ -20,6 +20,10 @@ Report = Mapping[str, Float[Tensor, ""]]
 """Terms of the loss by name, detached, for the log."""
 
 
+Finish = Callable[[SegmentationNetwork, Mapping[str, Tensor], Any], None]
+"""(network as it was tuned, state dict of the start network, config): changes the network in place."""
+
+
 Step = Callable[[SegmentationNetwork, Batch], tuple[Tensor, Report]]
 """(network, batch) -> (the scalar loss to be minimised, its terms); the loop does the rest."""
 
@@ -32,11 +36,13 @@ class Method:
         card: name and paper.
         config: the configuration class.
         prepare: (network with its start weights, config, pool) -> step; says what learns and what stays.
+        finish: what is done once after the last step; nothing without it.
     """
 
     card: Card
     config: type[TrainConfig]
     prepare: Callable[[SegmentationNetwork, Any, TrainingPool], Step]
+    finish: Finish | None = None
 
 
 def let_learn(

@@ -11,12 +11,14 @@ left alone. Inference is that of the segmenter; the score is its energy, max-log
 
 What the paper leaves open is a field of the configuration: which weights are "the classification head" (`trainable`),
 and whether batch norm moves meanwhile (`batch_norm`; the project freezes whatever does not learn in eval mode).
-`keep` is ours: distillation of the start network's answer, 0 in the paper.
+`keep` is ours: distillation of the start network's answer, 0 in the paper. `average` is that of Wortsman et al.:
+Robust fine-tuning of zero-shot models, CVPR 2022; 1 in the paper.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -38,10 +40,10 @@ KeepKind = Literal["kl", "logits", "energy"]
 
 
 class OvrConfig(TrainConfig):
-    """Loss weights of the paper (WideResNet38); 0.01 is its gamma for ResNet101."""
+    """The defaults are the paper's (WideResNet38); 0.01 is its gamma for ResNet101."""
 
-    trainable: Part = "all"
-    """Which weights learn: `head` is the paper's setting."""
+    trainable: Part = "head"
+    """Which weights learn: the classification head, and "everything else frozen", is the paper's setting."""
     gamma: float = Field(0.05, ge=0)
     """Weight of the anomaly term."""
     k: int = Field(5, ge=1, le=NUM_CLASSES)
@@ -62,10 +64,9 @@ class OvrConfig(TrainConfig):
     together instead of re-sorting the classes, which is what costs mIoU elsewhere."""
     keep_kind: KeepKind = "kl"
     """That distance: KL divergence of the softmax, or squared difference of the logits or of the energy."""
-
-
-PAPER = {"trainable": "head", "lr": 1e-5, "epochs": 20.0, "gamma": 0.05, "k": 5, "s": 2.0, "keep": 0.0}
-"""Fields as published."""
+    average: float = Field(1.0, gt=0, le=1)
+    """Weight of the tuned network when its weights are averaged with the start network's at the end (WiSE-FT,
+    Wortsman et al., CVPR 2022): theta = (1 - a) theta_start + a theta_tuned; 1 keeps the tuned weights."""
 
 
 def prepare(network: SegmentationNetwork, config: OvrConfig, pool: TrainingPool) -> Step:
@@ -119,4 +120,11 @@ def distance(
     return (now.logsumexp(1) - then.logsumexp(1)).square().mean()
 
 
-METHOD = Method(card=OVR, config=OvrConfig, prepare=prepare)
+def finish(network: SegmentationNetwork, start: Mapping[str, Tensor], config: OvrConfig) -> None:
+    """Average the weights, batch norm statistics included, with those of the start network (`average`)."""
+    for name, tuned in network.state_dict().items():
+        if tuned.is_floating_point():  # batch norm's counters are not
+            tuned.copy_(torch.lerp(start[name], tuned, config.average))
+
+
+METHOD = Method(card=OVR, config=OvrConfig, prepare=prepare, finish=finish)

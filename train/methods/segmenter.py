@@ -15,10 +15,11 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from shards.config import Size
 from shards.errors import BadInput
 from shards.labels import ANOMALY, IGNORE, NUM_CLASSES
 from train.cards import SEGMENTER
-from train.config import Side, TrainConfig
+from train.config import TrainConfig
 from train.data import Batch, TrainingPool
 from train.losses.known import known_cross_entropy
 from train.methods.base import Method, Report, Step, at_size
@@ -44,18 +45,19 @@ class SegmenterConfig(TrainConfig):
     """Largest norm of the gradient; longer ones are shortened to it."""
     scale: tuple[float, float] = (1.0, 1.5)
     """Range of a random factor on `input_size`, drawn evenly in its logarithm."""
-    crop: tuple[Side, Side] | None = (256, 192)
+    crop: Size | None = (256, 192)
     """(width, height) of a random crop after scaling; `input_size` without it. Smaller frames are padded."""
     class_weights: Literal["none", "sqrt"] = "sqrt"
     """`sqrt`: weight 1 / sqrt(share of pixels), clipped to 1/10 .. 10 and with mean 1 over pixels."""
     void_output: bool = False
-    """Train output 19 on void pixels (anomalies stay out). Against law 6, hence off; the `void` score needs it."""
+    """Train output 19 on void pixels (anomalies and padding stay out). Against law 6, hence off; the `void` score
+    needs it."""
 
 
 def prepare(network: SegmentationNetwork, config: SegmenterConfig, pool: TrainingPool) -> Step:
     """Everything learns; batch norm and dropout are in training mode."""
     network.train().requires_grad_(True)
-    weights = class_weights(count_pixels(pool)) if config.class_weights == "sqrt" else None
+    weights = class_weights(class_counts(pool)) if config.class_weights == "sqrt" else None
     outputs = network.num_outputs if config.void_output else NUM_CLASSES
     if weights is not None and outputs > NUM_CLASSES:
         weights = torch.cat([weights, torch.ones(1)])
@@ -64,7 +66,8 @@ def prepare(network: SegmentationNetwork, config: SegmenterConfig, pool: Trainin
         logits = network(batch.images)[:, :outputs]
         semantic = batch.semantic.masked_fill(batch.anomaly == ANOMALY, IGNORE)
         if outputs > NUM_CLASSES:
-            semantic = semantic.masked_fill((semantic == IGNORE) & (batch.anomaly != ANOMALY), NUM_CLASSES)
+            void = (semantic == IGNORE) & (batch.anomaly != ANOMALY) & ~batch.padding
+            semantic = semantic.masked_fill(void, NUM_CLASSES)
         labels = at_size(semantic, (logits.shape[2], logits.shape[3]))
         loss = known_cross_entropy(logits, labels, weights=None if weights is None else weights.to(logits.device))
         return loss, {"known": loss.detach()}
@@ -72,7 +75,7 @@ def prepare(network: SegmentationNetwork, config: SegmenterConfig, pool: Trainin
     return step
 
 
-def count_pixels(pool: TrainingPool, limit: int = 200) -> Int[Tensor, " 19"]:
+def class_counts(pool: TrainingPool, limit: int = 200) -> Int[Tensor, " 19"]:
     """Pixels of each class in up to `limit` samples, spread evenly over the pool."""
     picked = sorted({round(i * (len(pool) - 1) / max(1, limit - 1)) for i in range(limit)})
     counts = torch.zeros(NUM_CLASSES, dtype=torch.int64)

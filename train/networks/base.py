@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from shards.errors import UserError
 from shards.labels import NUM_CLASSES
 
 Part = Literal["head", "decoder", "all"]
@@ -20,11 +20,13 @@ class SegmentationNetwork(nn.Module):
     Attributes:
         input_size: (width, height) that frames are resized to, in pixels.
         num_outputs: channels of the logits; the first 19 are trainIds, one more is a void class.
+        stride: width and height of an input are multiples of it.
     """
 
     num_classes = NUM_CLASSES
     input_size: tuple[int, int]
     num_outputs: int
+    stride: int
 
     @property
     def has_void(self) -> bool:
@@ -39,6 +41,16 @@ class SegmentationNetwork(nn.Module):
         """The module that holds the weights called `which`."""
         raise NotImplementedError
 
-    def trainable_parameters(self, which: Part) -> Iterator[nn.Parameter]:
-        """The weights that learn when `which` learns."""
-        return self.part(which).parameters()
+    def check_input(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The input size (width, height) as it came, when the network can take it.
+
+        Raises:
+            UserError: it is not a multiple of `stride`.
+        """
+        width, height = size
+        if min(size) < self.stride or width % self.stride or height % self.stride:
+            raise UserError(
+                f"{type(self).__name__}'s input width and height are multiples of {self.stride}, "
+                f"got {width}x{height}."
+            )
+        return width, height

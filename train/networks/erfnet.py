@@ -135,6 +135,8 @@ class ERFNet(SegmentationNetwork):
         UserError: a number out of range.
     """
 
+    stride = 8
+
     def __init__(
         self,
         *,
@@ -149,10 +151,8 @@ class ERFNet(SegmentationNetwork):
             raise UserError(f"ERFNet's width is a factor of at least 0.25 on its channels, got {width}.")
         if num_outputs not in (19, 20):
             raise UserError(f"ERFNet gives 19 outputs, or 20 with a void class, got num_outputs={num_outputs}.")
-        if min(input_size) < 8 or input_size[0] % 8 or input_size[1] % 8:
-            raise UserError(f"ERFNet's input width and height are multiples of 8, got {input_size}.")
         self.num_outputs = num_outputs
-        self.input_size = (int(input_size[0]), int(input_size[1]))
+        self.input_size = self.check_input(input_size)
         self.encoder = Encoder(narrow, middle, wide, dropout)
         self.decoder = Decoder(narrow, middle, wide, num_outputs)
 

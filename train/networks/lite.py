@@ -72,6 +72,8 @@ class LiteFPN(SegmentationNetwork):
         UserError: a number out of range.
     """
 
+    stride = 16
+
     def __init__(
         self, *, num_outputs: int = 19, width: float = 1.0, input_size: tuple[int, int] = (512, 256)
     ) -> None:
@@ -80,10 +82,8 @@ class LiteFPN(SegmentationNetwork):
             raise UserError(f"LiteFPN's width is a factor of 0.25 to 8 on its channels, got {width}.")
         if num_outputs not in (19, 20):
             raise UserError(f"LiteFPN gives 19 outputs, or 20 with a void class, got num_outputs={num_outputs}.")
-        if min(input_size) < 16 or input_size[0] % 16 or input_size[1] % 16:
-            raise UserError(f"LiteFPN's input width and height are multiples of 16, got {input_size}.")
         self.num_outputs = num_outputs
-        self.input_size = (int(input_size[0]), int(input_size[1]))
+        self.input_size = self.check_input(input_size)
         half, quarter, deep, middle = (round(channels * width) for channels in (24, 48, 96, 64))
         self.encoder = nn.ModuleList(
             [

@@ -9,6 +9,7 @@ from PIL import Image
 from shards.errors import BadInput, UserError
 from shards.layouts.cityscapes import (
     CityscapesFrame,
+    check_sizes,
     image_size,
     read_image,
     read_instance_ids,
@@ -144,6 +145,16 @@ def no_pairs(root: Path) -> None:
     add(root, kinds=())
 
 
+def strangers(root: Path) -> None:
+    add(root, "a", kinds=())
+    add(root, "b", image=False)
+
+
+def empty(root: Path) -> None:
+    for half in ("leftImg8bit", "gtFine"):
+        (root / half / "train").mkdir(parents=True)
+
+
 @pytest.mark.parametrize(
     ("prepare", "sentence"),
     [
@@ -151,6 +162,8 @@ def no_pairs(root: Path) -> None:
         (images_only, "expected the Cityscapes folder with leftImg8bit/ and gtFine/ in it, found leftImg8bit/."),
         (nested, "is not the Cityscapes folder, but"),
         (no_pairs, "holds no usable frame: 1 pictures"),
+        (strangers, "were found, none of which belong together."),
+        (empty, "0 label maps named *_gtFine_labelIds.png or *_gtFine_labelTrainIds.png were found."),
         (lambda root: None, "found nothing"),
     ],
 )
@@ -198,6 +211,36 @@ def test_broken_pictures(tmp_path: Path, harm: object, reason: str) -> None:
     assert caught.value.reason == reason
     assert frame.image.name in caught.value.detail
     assert str(tmp_path) not in caught.value.detail
+
+
+@pytest.mark.parametrize("length", [0, 10, 20, None])
+def test_sizes_of_broken_pictures(tmp_path: Path, length: int | None) -> None:
+    add(tmp_path)
+    frame = only(tmp_path)
+    data = frame.image.read_bytes()
+    frame.image.unlink()
+    if length is not None:
+        frame.image.write_bytes(data[:length])
+    with pytest.raises(BadInput, match=frame.image.name) as caught:
+        image_size(frame)
+    assert caught.value.reason in ({"missing-image"} if length is None else {"truncated-image", "unreadable-image"})
+    assert "None" not in caught.value.detail
+
+
+def test_every_label_map_has_the_size_of_its_picture(tmp_path: Path) -> None:
+    add(tmp_path, kinds=("labelIds", "labelTrainIds", "instanceIds"))
+    frame = only(tmp_path)
+    assert check_sizes(frame) == (6, 4)
+    for path in (frame.label_ids, frame.train_ids, frame.instance_ids):
+        assert path is not None
+        data = path.read_bytes()
+        save(path, np.zeros((4, 5), np.uint8))
+        with pytest.raises(BadInput, match=f"{path.name} is 5x4, its picture 6x4"):
+            check_sizes(frame)
+        path.unlink()
+        with pytest.raises(BadInput, match="missing-label"):
+            check_sizes(frame)
+        path.write_bytes(data)
 
 
 @pytest.mark.parametrize(

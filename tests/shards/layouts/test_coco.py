@@ -16,6 +16,9 @@ H, W = 20, 30
 SQUARE = [[5, 5, 15, 5, 15, 15, 5, 15]]
 
 
+HUGE = 10**400
+
+
 def annotation(number: int = 1, **changes: Any) -> dict[str, Any]:
     row = {
         "id": number,
@@ -152,6 +155,12 @@ def test_broken_masks(tmp_path: Path, form: Any, reason: str) -> None:
         ({"segmentation": {"size": [1]}}, "bad-segmentation"),
         ({"segmentation": None}, "bad-segmentation"),
         ({"image_id": "seven"}, "bad-annotation-row"),
+        ({"image_id": [7]}, "bad-annotation-row"),
+        ({"category_id": {}}, "bad-annotation-row"),
+        ({"bbox": [0, 0, HUGE, 5]}, "bad-bbox"),
+        ({"segmentation": [[1, 2, 3, 4, 5, HUGE]]}, "bad-segmentation"),
+        ({"segmentation": [[1.5, -HUGE, 3, 4, 5, HUGE]]}, "bad-segmentation"),
+        ({"segmentation": {"counts": [HUGE], "size": [20, 30]}}, "bad-segmentation"),
     ],
 )
 def test_broken_rows(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
@@ -174,6 +183,21 @@ def test_broken_images(tmp_path: Path) -> None:
         "duplicate-id",
         "missing-image",
     ]
+
+
+def test_ids_that_are_no_numbers(tmp_path: Path) -> None:
+    row = {"id": 7, "file_name": "7.png", "width": W, "height": H, "license": [1]}
+    changes: dict[str, Any] = {
+        "images": [row, {"id": [1]}, {"id": {}}, {**row, "id": 8, "width": HUGE}, {**row, "id": 9, "width": 10**8}],
+        "licenses": [{"id": [2], "name": "x"}, 5, {"id": None}],
+        "categories": [{"id": 18, "name": "dog"}, {"id": [3], "name": "cat"}, {"id": 4}],
+    }
+    index = scan(write(tmp_path, annotation(1), annotation(2, area=HUGE), **changes))
+    assert list(index.images) == [7]
+    assert index.images[7].licence == CocoLicence()
+    assert index.categories == ("dog",)
+    assert [row.area for row in index.annotations] == [100, 100]  # the box stands in for an impossible area
+    assert [problem.reason for problem in index.problems] == ["bad-image-row"] * 4
 
 
 def test_picture_of_another_size_or_truncated(tmp_path: Path) -> None:
