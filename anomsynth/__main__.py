@@ -11,8 +11,8 @@ from shards.errors import BadInput, UserError
 
 def main() -> None:
     """Run the command line; the console script `anomsynth`."""
-    # Before anything starts a thread pool. Threads that spin while they wait hold the core that the others need as soon
-    # as anything else runs: 40 training steps on two busy cores took 117 s, with this 18 s.
+    # Before anything starts a thread pool. Threads that spin while they wait hold the core that the others need as
+    # soon as anything else runs: 40 training steps on two busy cores took 117 s, with this 18 s.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from anomsynth.cli import app
 
