@@ -58,12 +58,13 @@ class OvrConfig(TrainConfig):
     """Whether what learns drops features meanwhile."""
     keep: float = Field(0.0, ge=0)
     """Weight of the distance to the start network."""
-    keep_on: Literal["known", "labelled"] = "labelled"
-    """Pixels that `keep` looks at: the known ones, or the pasted anomalies too. KL of the softmax does not see a
-    shift that all logits share, and neither does argmax: on anomalies it asks the network to lower their logits
-    together instead of re-sorting the classes, which is what costs mIoU elsewhere."""
-    keep_kind: KeepKind = "kl"
-    """That distance: KL divergence of the softmax, or squared difference of the logits or of the energy."""
+    keep_kind: KeepKind = "logits"
+    """That distance: mean squared difference of the logits or of the energy, or KL divergence of the softmax. Cross
+    entropy and KL do not see a shift that all logits share, and the energy is that shift: without an anchor the OvR
+    term lowers the logits of known objects along with those of anomalies. `logits` anchors class and energy."""
+    keep_on: Literal["known", "labelled"] = "known"
+    """Pixels that `keep` looks at: the known ones, or the pasted anomalies too. Only `kl` can be asked of anomalies
+    without contradicting the OvR term: there it asks for lowering their logits together instead of re-sorting them."""
     average: float = Field(1.0, gt=0, le=1)
     """Weight of the tuned network when its weights are averaged with the start network's at the end (WiSE-FT,
     Wortsman et al., CVPR 2022): theta = (1 - a) theta_start + a theta_tuned; 1 keeps the tuned weights."""
