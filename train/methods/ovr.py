@@ -64,7 +64,7 @@ class OvrConfig(TrainConfig):
     term lowers the logits of known objects along with those of anomalies. `logits` anchors class and energy."""
     keep_on: Literal["known", "labelled"] = "known"
     """Pixels that `keep` looks at: the known ones, or the pasted anomalies too. Only `kl` can be asked of anomalies
-    without contradicting the OvR term: there it asks for lowering their logits together instead of re-sorting them."""
+    without contradicting the OvR term: it then asks for lowering their logits together, not for re-sorting them."""
     average: float = Field(1.0, gt=0, le=1)
     """Weight of the tuned network when its weights are averaged with the start network's at the end (WiSE-FT,
     Wortsman et al., CVPR 2022): theta = (1 - a) theta_start + a theta_tuned; 1 keeps the tuned weights."""
