@@ -19,8 +19,11 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Setting up $(VENV); this takes a minute or two, once."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@# uv is quick but does not read pip's configuration; pip itself steps in where only that names the registry.
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.lock || \
+	  $(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . || \
+	  $(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
 demo: $(STAMP)   ## the main job on a world that it draws itself: toy, build, train, eval before and after
