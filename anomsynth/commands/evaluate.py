@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from anomsynth.commands.options import parse_size, split_words
+from anomsynth.commands.options import check_file, parse_size, split_words
 from anomsynth.commands.screen import console
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ def _predictor(
     device: str,
     threads: int | None,
 ) -> Predictor:
+    check_file(weights, "--weights")
     import torch
 
     from train.predictor import predictor_from

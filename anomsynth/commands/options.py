@@ -37,3 +37,13 @@ def parse_size(text: str) -> tuple[int, int]:
 def split_words(words: list[str] | None) -> list[str]:
     """`--score msp --score energy` and `--score msp,energy` mean the same."""
     return [part for word in words or [] for part in word.split(",") if part]
+
+
+def check_file(path: Path | None, option: str) -> None:
+    """Say at once that a file is missing, not after the seconds that importing torch takes.
+
+    Raises:
+        UserError: a path is given and holds no file.
+    """
+    if path is not None and not path.is_file():
+        raise UserError(f"{option} {path}: there is no such file.")

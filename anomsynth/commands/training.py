@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from anomsynth.commands.options import ConfigFile, Overrides, Seed, parse_size
+from anomsynth.commands.options import ConfigFile, Overrides, Seed, check_file, parse_size
 
 if TYPE_CHECKING:
     from train.loop import RunSummary
@@ -123,6 +123,7 @@ def ovr(
 
     * anomsynth train ovr --shards mix --shards void --checkpoint segmenter --out run --set keep=1
     """
+    check_file(weights, "--weights")
     from shards.config import resolve
     from train.methods.ovr import OvrConfig
     from train.run import train_ovr
