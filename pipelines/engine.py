@@ -1,12 +1,6 @@
 """Building a shard set: many processes, one result.
 
-A shard is the unit of work, of retry and of resume (law 2). While a build runs, OUT holds a folder ``.build``::
-
-    OUT/.build/plan.json                  what is being built; equal plans resume, others are refused
-    OUT/.build/lock                       held by the process that builds
-    OUT/.build/<recipe>-000000.json       a shard is done: its record, rows and rejects; written after its tar
-    OUT/<recipe>-000000.tar
-
+A shard is the unit of work, of retry and of resume (law 2); `pipelines/folder.py` knows what of it is finished.
 At the end come samples.jsonl, rejects.jsonl and, last, manifest.json; then ``.build`` goes. Nothing in them depends
 on the number of processes, on the order in which shards finish, on time, host or folder (law 1).
 """
@@ -14,13 +8,10 @@ on the number of processes, on the order in which shards finish, on time, host o
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import multiprocessing
 import os
 import queue
-import re
-import shutil
 import signal
 import threading
 import time
@@ -31,20 +22,20 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import cv2
 
 from pipelines.defaults import SAMPLES_PER_SHARD
+from pipelines.folder import WORK, ShardTask, claimed, clear, done_record, finished_build
 from pipelines.recipe import Recipe, sample_key
 from shards.codec import encode_json, encode_sample
 from shards.errors import BadInput, UserError
-from shards.manifest import MANIFEST, REJECTS, SAMPLES, Manifest, read_manifest, write_manifest
+from shards.manifest import REJECTS, SAMPLES, Manifest, write_manifest
 from shards.progress import track
 from shards.sample import Sample
 from shards.writer import ShardRecord, write_atomically, write_shard
 
-_WORK: Final = ".build"
 _LIBRARIES: Final = {
     "anomsynth": "anomsynth",
     "numpy": "numpy",
@@ -130,16 +121,16 @@ def build(
         raise UserError(f"--strict: {first.input}: {first.reason}: {first.detail}.")
 
     tasks = [
-        _Task(f"{recipe.name}-{number:06d}.tar", first, min(first + samples_per_shard, count))
+        ShardTask(f"{recipe.name}-{number:06d}.tar", first, min(first + samples_per_shard, count))
         for number, first in enumerate(range(0, count, samples_per_shard))
     ]
-    finished = _finished(out, plan)
+    finished = finished_build(out, plan)
     if finished is not None:
-        _clear(out / _WORK)
+        clear(out)
         return _summary(out, plan, finished, start, complete=True)
     created = not out.exists()
-    with _claimed(out, plan, tasks):
-        done = [task for task in tasks if _done(out, task) is not None]
+    with claimed(out, plan, tasks):
+        done = [task for task in tasks if done_record(out, task) is not None]
         todo = [task for task in tasks if task not in done]
         _run(recipe, out, seed, todo, workers=workers, strict=strict)
         manifest = _finish(recipe, out, plan, tasks, created=created)
@@ -175,115 +166,6 @@ def _estimate(recipe: Recipe, seed: int, count: int, samples_per_shard: int) -> 
     return {"shards": -(-count // samples_per_shard), "estimated_bytes": sum(members) * count}
 
 
-class _Task(NamedTuple):
-    """A shard: samples first..last-1."""
-
-    shard: str
-    first: int
-    last: int
-
-    @property
-    def note(self) -> str:
-        """Name of its done-record."""
-        return Path(self.shard).stem + ".json"
-
-
-# The folder
-# ----------------------------------------------------------------------------------------------------------
-
-
-def _finished(out: Path, plan: Mapping[str, Any]) -> Manifest | None:
-    """The manifest of a complete equal build; UserError if it is a complete other one."""
-    if not (out / MANIFEST).exists():
-        return None
-    manifest = read_manifest(out)
-    differences = _differences(plan, manifest.model_dump(mode="json", include=set(plan)))
-    if differences:
-        raise UserError(
-            f"{out} already holds another shard set, which differs in {differences}: "
-            "choose another --out, or delete that folder first."
-        )
-    missing = [shard.name for shard in manifest.shards if not (out / shard.name).is_file()]
-    if missing:
-        raise UserError(
-            f"{out} has a manifest, but {len(missing)} of its shards are gone, {missing[0]} first: "
-            f"delete {MANIFEST} to build them again."
-        )
-    return manifest
-
-
-@contextlib.contextmanager
-def _claimed(out: Path, plan: Mapping[str, Any], tasks: Sequence[_Task]) -> Iterator[None]:
-    """Check that the folder is free or ours, write the plan, and keep other builds out."""
-    work = out / _WORK
-    _refuse_strangers(out, plan, tasks)
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        lock = (work / "lock").open("w")
-    except OSError as error:
-        raise UserError(f"Cannot write into {out}: {error.strerror}.") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"Another build is writing into {out}: wait for it, or choose another --out.") from error
-        leftovers = [path for path in out.glob(".*.tmp") if _is_leftover(path.name, plan["recipe"])]
-        for leftover in (*leftovers, *work.glob(".*.tmp")):
-            leftover.unlink()  # of a build that was killed; nobody else writes here
-        if not (work / "plan.json").exists():
-            write_atomically(work / "plan.json", json.dumps(plan, indent=2).encode())
-        yield
-
-
-def _refuse_strangers(out: Path, plan: Mapping[str, Any], tasks: Sequence[_Task]) -> None:
-    """UserError if the folder holds anything that this build did not put there."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise UserError(f"--out {out} is a file: give a folder.")
-    allowed = {_WORK}
-    plan_file = out / _WORK / "plan.json"
-    if plan_file.is_file():
-        try:
-            begun = json.loads(plan_file.read_bytes())
-        except ValueError:
-            begun = {}
-        differences = _differences(plan, begun)
-        if differences:
-            raise UserError(
-                f"{out} holds an unfinished build, which differs in {differences}: "
-                "repeat that command to finish it, choose another --out, or delete that folder first."
-            )
-        allowed |= {task.shard for task in tasks} | {SAMPLES, REJECTS}
-    names = sorted(path.name for path in out.iterdir())
-    strangers = [name for name in names if name not in allowed and not _is_leftover(name, plan["recipe"])]
-    if strangers:
-        shown = ", ".join(strangers[:3]) + (f" and {len(strangers) - 3} more" if len(strangers) > 3 else "")
-        raise UserError(f"{out} is not empty, it holds {shown}: choose another --out, nothing was touched.")
-
-
-def _is_leftover(name: str, recipe: str) -> bool:
-    """True for what `write_atomically` left in OUT when a build of this recipe was killed."""
-    finals = rf"{re.escape(recipe)}-[0-9]+\.tar|" + "|".join(map(re.escape, (MANIFEST, SAMPLES, REJECTS)))
-    return re.fullmatch(rf"\.({finals})\.[0-9]+\.tmp", name) is not None
-
-
-def _differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    """The fields in which two plans differ, such as ``config.size, seed``; of other recipes, that alone."""
-    if found and wanted["recipe"] != found.get("recipe"):
-        return f"recipe ({found.get('recipe')})"
-    names = []
-    for key, value in wanted.items():
-        other = found.get(key)
-        if value == other:
-            continue
-        if isinstance(value, dict) and isinstance(other, dict):
-            names += [f"{key}.{name}" for name in sorted({*value, *other}) if value.get(name) != other.get(name)]
-        else:
-            names.append(key)
-    return ", ".join(names)
-
-
 # The work
 # ------------------------------------------------------------------------------------------------------------
 
@@ -307,7 +189,7 @@ class _Stopped(Exception):
     """The build was given up by the thread or process that started it."""
 
 
-def _run(recipe: Recipe, out: Path, seed: int, tasks: Sequence[_Task], *, workers: int, strict: bool) -> None:
+def _run(recipe: Recipe, out: Path, seed: int, tasks: Sequence[ShardTask], *, workers: int, strict: bool) -> None:
     """Make shards, in processes or, with one worker, in one thread, and show the progress."""
     workers = min(workers, len(tasks))
     if not workers:
@@ -381,7 +263,7 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def _make_shard(task: _Task) -> None:
+def _make_shard(task: ShardTask) -> None:
     """Make one shard, then its done-record; leaves nothing behind if it is stopped."""
     job: _Job = _job.current
     rows: list[dict[str, Any]] = []
@@ -398,10 +280,12 @@ def _make_shard(task: _Task) -> None:
     if record.samples == 0:
         (job.out / task.shard).unlink()  # readers need not cope with archives that hold nothing
     note = {"record": record.model_dump(), "rows": rows, "rejects": rejects}
-    write_atomically(job.out / _WORK / task.note, encode_json(note))
+    write_atomically(job.out / WORK / task.note, encode_json(note))
 
 
-def _samples(job: _Job, task: _Task, rows: list[dict[str, Any]], rejects: list[dict[str, Any]]) -> Iterator[Sample]:
+def _samples(
+    job: _Job, task: ShardTask, rows: list[dict[str, Any]], rejects: list[dict[str, Any]]
+) -> Iterator[Sample]:
     """The samples of a shard, one by one; fills `rows` and `rejects` on the way."""
     for index in range(task.first, task.last):
         if job.stop.is_set():
@@ -422,25 +306,15 @@ def _samples(job: _Job, task: _Task, rows: list[dict[str, Any]], rejects: list[d
         job.ticking.put(1)
 
 
-def _done(out: Path, task: _Task) -> dict[str, Any] | None:
-    """The done-record of a shard whose tar is there in full; None if it must be made (again)."""
-    try:
-        note: dict[str, Any] = json.loads((out / _WORK / task.note).read_bytes())
-        record = ShardRecord.model_validate(note["record"])
-        if record.samples == 0 or (out / task.shard).stat().st_size == record.bytes:
-            return note
-    except (OSError, ValueError, KeyError):
-        pass
-    return None
-
-
 # The end
 # -------------------------------------------------------------------------------------------------------------
 
 
-def _finish(recipe: Recipe, out: Path, plan: Mapping[str, Any], tasks: Sequence[_Task], *, created: bool) -> Manifest:
+def _finish(
+    recipe: Recipe, out: Path, plan: Mapping[str, Any], tasks: Sequence[ShardTask], *, created: bool
+) -> Manifest:
     """Gather the shards' records into samples.jsonl, rejects.jsonl and, last, manifest.json."""
-    notes = [note for task in tasks if (note := _done(out, task)) is not None]
+    notes = [note for task in tasks if (note := done_record(out, task)) is not None]
     if len(notes) != len(tasks):
         raise UserError(
             f"Of the {len(tasks)} shards in {out} some vanished while they were built: repeat the command."
@@ -469,7 +343,7 @@ def _finish(recipe: Recipe, out: Path, plan: Mapping[str, Any], tasks: Sequence[
     write_atomically(out / SAMPLES, _lines(rows))
     write_atomically(out / REJECTS, _lines(rejects))
     write_manifest(out, manifest)
-    _clear(out / _WORK)
+    clear(out)
     return manifest
 
 
@@ -477,17 +351,13 @@ def _lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return b"".join(encode_json(row) + b"\n" for row in rows)
 
 
-def _give_up(out: Path, tasks: Sequence[_Task], *, created: bool) -> None:
+def _give_up(out: Path, tasks: Sequence[ShardTask], *, created: bool) -> None:
     """Remove what a build without a single sample made."""
     for task in tasks:
         (out / task.shard).unlink(missing_ok=True)
-    _clear(out / _WORK)
+    clear(out)
     if created:
         out.rmdir()
-
-
-def _clear(work: Path) -> None:
-    shutil.rmtree(work, ignore_errors=True)
 
 
 def _summary(

@@ -51,7 +51,7 @@ from pydantic import Field, model_validator
 from pipelines.cutout import Cutout, Layer, eroded, feathered, paste, scaled, window
 from pipelines.pixels import count_pixels, void_as_ignore
 from pipelines.recipe import Sources, sample_key
-from pipelines.sources.frames import FrameConfig, FrameSource
+from pipelines.sources.frames import FrameConfig, FrameSource, OverFrames
 from pipelines.sources.objects import CocoObject, ObjectRules, ObjectSource
 from pipelines.style import reinhard
 from shards.cards import Card
@@ -352,7 +352,7 @@ def put(placed: Placed, board: Canvas, number: int, min_visible: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class AnomalyMix:
+class AnomalyMix(OverFrames):
     """Frames with pasted objects."""
 
     name: ClassVar[str] = CARD.name
@@ -369,11 +369,6 @@ class AnomalyMix:
         return cls(config, frames, ObjectSource.open(sources.coco, sources.coco_split, config))
 
     @property
-    def default_count(self) -> int:
-        """One sample a frame."""
-        return len(self.frames.frames)
-
-    @property
     def problems(self) -> tuple[Problem, ...]:
         """Files that make no pair, and annotations that cannot be used."""
         return self.frames.problems + self.objects.problems
@@ -385,10 +380,6 @@ class AnomalyMix:
     def sources(self) -> dict[str, dict[str, Any]]:
         """Fingerprints of frames and objects."""
         return {"cityscapes": dict(self.frames.fingerprint), "coco": dict(self.objects.fingerprint)}
-
-    def input_of(self, seed: int, index: int) -> str:
-        """Name of the frame behind sample `index`."""
-        return self.frames.name(self.frames.at(seed, self.name, index))
 
     def make(self, seed: int, index: int) -> Sample:
         """One mixed frame; BadInput where the frame is broken. Broken objects are recorded and drawn anew."""

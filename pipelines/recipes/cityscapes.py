@@ -12,9 +12,8 @@ from typing import Any, ClassVar
 
 from pipelines.pixels import count_pixels, void_as_ignore
 from pipelines.recipe import Sources, sample_key
-from pipelines.sources.frames import FrameConfig, FrameSource
+from pipelines.sources.frames import FrameConfig, FrameSource, OverFrames
 from shards.cards import Card
-from shards.layouts.problem import Problem
 from shards.sample import Sample
 
 CARD = Card(
@@ -35,7 +34,7 @@ class CityscapesConfig(FrameConfig):
 
 
 @dataclass(frozen=True, slots=True)
-class CityscapesRecipe:
+class CityscapesRecipe(OverFrames):
     """Plain frames."""
 
     name: ClassVar[str] = CARD.name
@@ -47,27 +46,9 @@ class CityscapesRecipe:
         """Scan the frames; raises UserError."""
         return cls(config, FrameSource.open(sources.cityscapes, sources.split, config.size))
 
-    @property
-    def default_count(self) -> int:
-        """One sample a frame."""
-        return len(self.frames.frames)
-
-    @property
-    def problems(self) -> tuple[Problem, ...]:
-        """Files that make no pair."""
-        return self.frames.problems
-
     def plan(self) -> dict[str, Any]:
         """Frames and their size."""
         return {"cityscapes": self.frames.plan()}
-
-    def sources(self) -> dict[str, dict[str, Any]]:
-        """Fingerprint of the frames."""
-        return {"cityscapes": dict(self.frames.fingerprint)}
-
-    def input_of(self, seed: int, index: int) -> str:
-        """Name of the frame behind sample `index`."""
-        return self.frames.name(self.frames.at(seed, self.name, index))
 
     def make(self, seed: int, index: int) -> Sample:
         """One frame with its labels; BadInput where it is broken."""

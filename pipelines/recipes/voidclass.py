@@ -36,11 +36,10 @@ from pydantic import field_validator
 
 from pipelines.pixels import count_pixels, void_as_ignore
 from pipelines.recipe import Sources, sample_key
-from pipelines.sources.frames import FrameConfig, FrameSource
+from pipelines.sources.frames import FrameConfig, FrameSource, OverFrames
 from shards.cards import Card
 from shards.errors import UserError
 from shards.labels import ANOMALY, CITYSCAPES_CLASSES, IGNORE, train_ids
-from shards.layouts.problem import Problem
 from shards.sample import Sample
 
 CARD = Card(
@@ -99,7 +98,7 @@ def void_labels(label_ids: UInt8[np.ndarray, "h w"], anomaly_ids: tuple[int, ...
 
 
 @dataclass(frozen=True, slots=True)
-class VoidClass:
+class VoidClass(OverFrames):
     """Frames with their void objects as anomalies."""
 
     name: ClassVar[str] = CARD.name
@@ -118,28 +117,10 @@ class VoidClass:
             )
         return cls(config, frames)
 
-    @property
-    def default_count(self) -> int:
-        """One sample a frame."""
-        return len(self.frames.frames)
-
-    @property
-    def problems(self) -> tuple[Problem, ...]:
-        """Files that make no pair."""
-        return self.frames.problems
-
     def plan(self) -> dict[str, Any]:
         """Frames, and how many of them can be used."""
         usable = sum(frame.label_ids is not None for frame in self.frames.frames)
         return {"cityscapes": {**self.frames.plan(), "frames_with_label_ids": usable}}
-
-    def sources(self) -> dict[str, dict[str, Any]]:
-        """Fingerprint of the frames."""
-        return {"cityscapes": dict(self.frames.fingerprint)}
-
-    def input_of(self, seed: int, index: int) -> str:
-        """Name of the frame behind sample `index`."""
-        return self.frames.name(self.frames.at(seed, self.name, index))
 
     def make(self, seed: int, index: int) -> Sample:
         """One frame with its void objects; BadInput where it is broken or has no labelIds."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -153,3 +153,29 @@ def _fingerprint(root: Path, split: str, frames: tuple[CityscapesFrame, ...]) ->
         "bytes": sum(sizes.values()),
         "sha256": hashlib.sha256(listing.encode()).hexdigest(),
     }
+
+
+class OverFrames:
+    """What recipes over Cityscapes frames share; each has a `name` and its `frames`."""
+
+    __slots__ = ()
+    name: ClassVar[str]
+    frames: FrameSource
+
+    @property
+    def default_count(self) -> int:
+        """One sample a frame."""
+        return len(self.frames.frames)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Files that make no pair."""
+        return self.frames.problems
+
+    def sources(self) -> dict[str, dict[str, Any]]:
+        """Fingerprint of the frames."""
+        return {"cityscapes": dict(self.frames.fingerprint)}
+
+    def input_of(self, seed: int, index: int) -> str:
+        """Name of the frame behind sample `index`."""
+        return self.frames.name(self.frames.at(seed, self.name, index))

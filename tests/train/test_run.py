@@ -62,14 +62,22 @@ def test_a_segmenter_learns_the_tiny_world_and_ovr_finds_its_anomalies(
 ) -> None:
     before = read_info(trained).validation
     config = OvrConfig(
-        steps=40, batch=4, lr=1e-2, gamma=1.0, trainable="all", batch_norm="learn", keep=1.0, keep_kind="logits"
+        steps=40,
+        batch=4,
+        lr=1e-2,
+        gamma=1.0,
+        trainable="all",
+        batch_norm="learn",
+        keep=1.0,
+        keep_kind="logits",
+        keep_on="labelled",
     )
     summary = train_ovr(
         [tiny_shards], tmp_path / "ovr", config=config, checkpoint=trained, device="cpu", val_shards=[tiny_shards]
     )
     assert before is not None
     assert summary.validation is not None
-    assert summary.validation["energy_AP"] > 3 * before["energy_AP"]
+    assert summary.validation["energy_AP"] > before["energy_AP"] + 0.2
     assert summary.validation["mIoU"] > 0.9
     assert (summary.first, summary.step, summary.steps, summary.samples) == (0, 40, 40, 160)
 

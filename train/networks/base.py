@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal
 
 from jaxtyping import Float
@@ -14,7 +15,7 @@ Part = Literal["head", "decoder", "all"]
 """Which weights learn: the last classifier, the decoder with it, or everything."""
 
 
-class SegmentationNetwork(nn.Module):
+class SegmentationNetwork(nn.Module, ABC):
     """An image in, one logit per class and pixel out.
 
     Attributes:
@@ -33,13 +34,13 @@ class SegmentationNetwork(nn.Module):
         """Whether output 19 is a void class."""
         return self.num_outputs > self.num_classes
 
+    @abstractmethod
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
         """Logits of RGB images in 0..1."""
-        raise NotImplementedError
 
+    @abstractmethod
     def part(self, which: Part) -> nn.Module:
         """The module that holds the weights called `which`."""
-        raise NotImplementedError
 
     def check_input(self, size: tuple[int, int]) -> tuple[int, int]:
         """The input size (width, height) as it came, when the network can take it.
