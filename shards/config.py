@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -86,9 +87,16 @@ def resolve(
         said = first["msg"].removeprefix("Value error, ")
         if not where:  # of several fields together: the sentence names them, the input would be all that was given
             raise UserError(f"The configuration does not fit together: {said}.") from error
-        known = ", ".join(kind.model_fields)
-        hint = f" The fields are: {known}." if first["type"] == "extra_forbidden" else ""
-        raise UserError(f"Field {where!r}: {said} (got {first['input']!r}).{hint}") from error
+        if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+            raise UserError(f"There is no field {where!r}. {_meant(where, kind.model_fields)}") from error
+        raise UserError(f"Field {where!r}: {said} (got {first['input']!r}).") from error
+
+
+def _meant(name: str, fields: Iterable[str]) -> str:
+    """What to type instead of a field that does not exist."""
+    close = difflib.get_close_matches(name, fields, n=1)
+    question = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{question}The fields are: {', '.join(fields)}."
 
 
 def _read(file: Path) -> dict[str, Any]:

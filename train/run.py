@@ -76,7 +76,7 @@ def train_segmenter(
         UserError: a wrong command, or what the loop raises.
     """
     config = config or SegmenterConfig()
-    refuse_finished(out)
+    check_out(out)
     options: dict[str, Any] = {"num_outputs": 20 if config.void_output else 19, **(network_options or {})}
     options["input_size"] = list(config.input_size or native_input(shards))
     with torch.random.fork_rng(devices=[]):
@@ -134,7 +134,7 @@ def train_ovr(
         UserError: a wrong command, or what the loop raises.
     """
     config = config or OvrConfig()
-    refuse_finished(out)
+    check_out(out)
     if (checkpoint is None) == (segmenter is None and weights is None):
         raise UserError("Say where to start: either --checkpoint RUN, or --segmenter NAME with --weights FILE.")
     if checkpoint is not None:
@@ -201,6 +201,9 @@ def _train(
         finished=False,
         tool=versions(),
     )
+    done = finished_run(out, info, judged=bool(val_shards))
+    if done is not None:
+        return done
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -220,22 +223,51 @@ def _machine(device: str, threads: int | None, workers: int, save_every: int, st
     return Machine(choose_device(device), workers=workers, save_every=save_every, stop_at=stop_at)
 
 
-def refuse_finished(out: Path) -> None:
-    """A finished run is never written over.
+def check_out(out: Path) -> None:
+    """See early that a run can be written, or gone on with, at `out`.
 
     Raises:
-        UserError: `out` holds one, or is no folder.
+        UserError: it is a file, or holds an unfinished run that lost what it needs to go on.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"--out must be a folder, {out} is a file.")
-    if (out / INFO).is_file():
-        info = read_info(out)
-        if info.finished:
-            raise UserError(
-                f"The run in {out} is finished ({info.method}, {info.steps} steps); choose another --out."
-            )
-        if not (out / RESUME).is_file():
-            raise UserError(f"The unfinished run in {out} cannot go on without its {RESUME}; choose another --out.")
+    if (out / INFO).is_file() and not read_info(out).finished and not (out / RESUME).is_file():
+        raise UserError(f"The unfinished run in {out} cannot go on without its {RESUME}; choose another --out.")
+
+
+def finished_run(out: Path, info: CheckpointInfo, *, judged: bool) -> RunSummary | None:
+    """What a finished run of the same command did; None where `out` holds no finished run.
+
+    Args:
+        out: the RUN folder.
+        info: what the command would do.
+        judged: whether held-out shards are given.
+
+    Raises:
+        UserError: the run is another one: a finished run is never written over.
+    """
+    if not (out / INFO).is_file():
+        return None
+    before = read_info(out)
+    if not before.finished:
+        return None
+    difference = before.same_run(info)
+    if difference is None and judged and before.validation is None:
+        raise UserError(f"The run in {out} is finished; judge it on held-out shards with `anomsynth eval shards`.")
+    if difference is not None:
+        raise UserError(f"{out} holds a finished run with another {difference}; choose another --out.")
+    return RunSummary(
+        run=out,
+        method=before.method,
+        steps=before.steps,
+        first=before.step,
+        step=before.step,
+        samples=0,
+        seconds=0.0,
+        loss=None,
+        rejected=before.rejected,
+        validation=before.validation,
+    )
 
 
 def native_input(shards: Sequence[Path]) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -162,6 +163,11 @@ def _print(summary: BuildSummary) -> None:
 
     if summary.dry_run:
         print(json.dumps(summary.plan, indent=2))
+        count, shards, size = (summary.plan[key] for key in ("count", "shards", "estimated_bytes"))
+        sentence = (
+            f"This would make {count} samples in {shards} shards, about {size / 1e6:.1f} MB; nothing was touched."
+        )
+        print(sentence, file=sys.stderr)
         return
     if summary.complete:
         print(f"{summary.out} is complete already: {summary.samples} samples in {summary.shards} shards.")

@@ -163,8 +163,11 @@ def _options(
 def _print(summary: RunSummary) -> None:
     speed = summary.samples / max(summary.seconds, 1e-9)
     loss = "" if summary.loss is None else f", last loss {summary.loss:.4f}"
-    steps = f"steps {summary.first + 1} to {summary.step} of {summary.steps}"
-    print(f"{summary.method}: {steps} in {summary.seconds:.0f} s ({speed:.1f} samples/s){loss}.")
+    if summary.first == summary.steps:
+        print(f"{summary.run} is complete already: {summary.method}, {summary.steps} steps.")
+    else:
+        steps = f"steps {summary.first + 1} to {summary.step} of {summary.steps}"
+        print(f"{summary.method}: {steps} in {summary.seconds:.0f} s ({speed:.1f} samples/s){loss}.")
     for reason, count in summary.rejected.items():
         print(f"skipped {count} samples: {reason}", file=sys.stderr)
     for name, value in (summary.validation or {}).items():

@@ -121,6 +121,7 @@ def test_dry_run_touches_nothing(run: Run, world: Path, tmp_path: Path) -> None:
     outcome = run("build", "cityscapes", "--cityscapes", world / "cityscapes", "--out", out, "--dry-run")
     assert outcome.status == 0
     assert json.loads(outcome.out)["count"] == 4
+    assert "4 samples in 1 shards" in outcome.err
     assert not out.exists()
 
 
@@ -129,7 +130,7 @@ def test_a_finished_run_is_not_written_over(run: Run, job: Path) -> None:
         "train", "ovr", "--shards", job / "mix", "--checkpoint", job / "segmenter", "--out", job / "ovr", "--steps", 3
     )
     assert outcome.status == 1
-    assert "is finished" in outcome.err
+    assert "holds a finished run with another config." in outcome.err
 
 
 def test_a_checkpoint_cut_in_half_gets_a_sentence(run: Run, world: Path, job: Path) -> None:

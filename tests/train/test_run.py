@@ -163,13 +163,25 @@ def test_workers_do_not_change_the_result(tiny_shards: Path, tmp_path: Path) -> 
     assert_same_weights(tmp_path / "none", tmp_path / "one")
 
 
+def test_the_command_of_a_finished_run_changes_nothing(tiny_shards: Path, tmp_path: Path) -> None:
+    first = segmenter(tiny_shards, tmp_path / "run", val_shards=[tiny_shards])
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
+    again = segmenter(tiny_shards, tmp_path / "run", val_shards=[tiny_shards])
+    assert (again.first, again.step, again.samples) == (6, 6, 0)
+    assert again.validation == first.validation
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()} == before
+    segmenter(tiny_shards, tmp_path / "unjudged")
+    with pytest.raises(UserError, match="is finished; judge it on held-out shards"):
+        segmenter(tiny_shards, tmp_path / "unjudged", val_shards=[tiny_shards])
+
+
 def test_another_config_in_an_existing_run_is_refused(tiny_shards: Path, tmp_path: Path, trained: Path) -> None:
     segmenter(tiny_shards, tmp_path / "run", stop_at=2)
     with pytest.raises(UserError, match=r"unfinished run with another config\.lr; choose another --out"):
         segmenter(tiny_shards, tmp_path / "run", config=QUICK.model_copy(update={"lr": 0.5}))
     with pytest.raises(UserError, match="unfinished run with another seed"):
         segmenter(tiny_shards, tmp_path / "run", seed=3)
-    with pytest.raises(UserError, match=r"is finished \(segmenter, 40 steps\)"):
+    with pytest.raises(UserError, match="finished run with another config"):
         segmenter(tiny_shards, trained)
     with pytest.raises(UserError, match="is at step 2 of 6; finish it first"):
         train_ovr([tiny_shards], tmp_path / "ovr", checkpoint=tmp_path / "run", device="cpu")
