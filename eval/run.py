@@ -27,7 +27,7 @@ from jaxtyping import Float32, UInt8
 
 from eval.benchmarks import AnySet, BenchmarkSet, PixelCounts, SegmentationSet, count_pixels, read_frame
 from eval.metrics import PixelMetrics, PixelResult, SegmentationMetrics, SegmentationResult
-from eval.metrics.pixel import CONVENTION as PIXEL_CONVENTION
+from eval.metrics.pixel import convention as pixel_convention
 from eval.metrics.segmentation import CONVENTION as SEGMENTATION_CONVENTION
 from eval.predictor import Prediction, Predictor, check_scores
 from shards.errors import BadInput, UserError
@@ -72,8 +72,8 @@ class AnomalySetResult:
             "scores": {
                 name: {
                     "metrics": result.metrics,
-                    "threshold95": result.threshold95,
-                    "convention": dict(PIXEL_CONVENTION),
+                    "threshold95": result.point.threshold,
+                    "convention": pixel_convention(),
                 }
                 for name, result in self.scores.items()
             },

@@ -49,5 +49,5 @@ def validate(predictor: NetworkPredictor, folders: Sequence[Path]) -> tuple[dict
         figures["mIoU"] = float(classes.result().miou)
     if anomalous and known:
         judged = pixels.result()
-        figures |= {"energy_AP": float(judged.ap), "energy_FPR95": float(judged.fpr95)}
+        figures |= {"energy_AP": float(judged.ap), "energy_FPR95": float(judged.fpr)}
     return figures, unreadable

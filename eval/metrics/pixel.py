@@ -1,42 +1,58 @@
-"""Average precision, AUROC and FPR95 over the pooled pixels of a set, exactly.
+"""Average precision, AUROC, FPR95 and best F1 over the pooled pixels of a set, exactly.
 
-Conventions (they differ between published evaluators, so each result names its own):
+At a threshold, TP anomaly pixels and FP known pixels lie at or above it; P and N are all pixels of each kind. The
+sums go over the steps of the curve (`walk.py`):
 
-* the valid pixels of *all* frames form one pool, frames without any anomaly included; void pixels are out;
-* equal scores are one step of the curve, never an arbitrary order;
-* AP = sum_k (R_k - R_{k-1}) P_k over the steps, not the trapezoid;
-* AUROC is the trapezoid under (FPR, TPR), so a tie counts one half;
-* FPR95 is the FPR at the first (highest) threshold with TPR >= 0.95.
+    AP    = sum (TP - TP before) / P * TP / (TP + FP)
+    AUROC = sum (TP - TP before) * (N - FP + ties / 2) / (P N),    ties = known pixels of that very score
+    F1    = 2 TP / (P + TP + FP)
 
-Arithmetic: a float32 is turned into a uint32 of equal order, positives and negatives are kept apart and sorted
-once. Recall changes only at scores of positives, so the number of negatives above each distinct positive score is
-all that the three figures need; counts are int64. Memory: four bytes a valid pixel, twice that for one score at
-a time in `result`.
+AP is the step sum, not the trapezoid; AUROC is the trapezoid, so a tie counts one half. The valid pixels of *all*
+frames form one pool, frames without any anomaly included; void pixels are out. Conventions differ between published
+evaluators, so each result names its own (`conventions.py`). Memory does not grow with the frames (`counts.py`).
 """
 
 from __future__ import annotations
 
+import io
+import math
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64, UInt8, UInt32
+from jaxtyping import Float, Float16, Float32, Float64, UInt8
 
+from eval.metrics.conventions import REACHES, TPR, OperatingPoint, OperatingPoints, Reach
+from eval.metrics.counts import KeyCounts
+from eval.metrics.keys import scores_of, split
+from eval.metrics.walk import Steps, walk
 from shards.errors import UserError
 from shards.labels import ANOMALY, IGNORE, KNOWN
+from shards.writer import write_atomically
 
-CONVENTION: Mapping[str, str] = {
-    "pooling": "pixels of all frames",
-    "ap": "step sum, ties merged",
-    "auroc": "trapezoid, ties merged",
-    "fpr95": "first threshold with TPR >= 0.95",
-    "void": "left out",
-    "estimator": "exact",
-}
-"""How the figures of `PixelMetrics` are meant; stands beside them in results.json."""
+_FINE = 512
+"""A thinned curve has a point at least this often along each axis."""
 
-_SIGN = np.uint32(0x80000000)
-_CURVE_POINTS = 240
+
+def convention(reach: Reach = "first", tpr: float = TPR) -> dict[str, str]:
+    """How the figures of `PixelMetrics` are meant; stands beside them in results.json."""
+    return {
+        "pooling": "pixels of all frames",
+        "ap": "step sum, ties merged",
+        "auroc": "trapezoid, ties merged",
+        fpr_name(tpr).lower(): REACHES[reach].format(tpr=f"{tpr:g}"),
+        "void": "left out",
+        "estimator": "exact",
+    }
+
+
+def fpr_name(tpr: float) -> str:
+    """FPR95 for 0.95."""
+    return f"FPR{100 * tpr:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +63,13 @@ class Curve:
         tpr: true positive rate = recall, rising, ends at 1.
         fpr: false positive rate, rising.
         precision: share of anomalies among the pixels at or above the threshold.
+        threshold: the thresholds, falling.
     """
 
     tpr: Float[np.ndarray, " k"]
     fpr: Float[np.ndarray, " k"]
     precision: Float[np.ndarray, " k"]
+    threshold: Float32[np.ndarray, " k"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +79,10 @@ class PixelResult:
     Attributes:
         ap: average precision.
         auroc: area under the ROC curve.
-        fpr95: false positive rate at the operating point.
-        tpr95: true positive rate at the operating point, >= 0.95.
-        precision95: precision at the operating point.
-        threshold95: the operating point's threshold; a pixel at or above it is an anomaly.
+        best_f1: highest F1 of all thresholds.
+        best_threshold: the highest threshold that has it; a pixel at or above it is an anomaly.
+        point: where the false positive rate is read.
+        wanted: the true positive rate that the point was picked for.
         anomaly: valid pixels that are anomalies.
         known: valid pixels that are not.
         curve: for plots.
@@ -72,113 +90,193 @@ class PixelResult:
 
     ap: float
     auroc: float
-    fpr95: float
-    tpr95: float
-    precision95: float
-    threshold95: float
+    best_f1: float
+    best_threshold: float
+    point: OperatingPoint
+    wanted: float
     anomaly: int
     known: int
     curve: Curve
 
     @property
-    def metrics(self) -> dict[str, float]:
+    def fpr(self) -> float:
+        """False positive rate at the operating point."""
+        return self.point.fp / self.known
+
+    @property
+    def tpr(self) -> float:
+        """True positive rate at the operating point."""
+        return self.point.tp / self.anomaly
+
+    @property
+    def precision(self) -> float:
+        """Precision at the operating point."""
+        return self.point.tp / (self.point.tp + self.point.fp)
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
         """The published figures under their published names."""
-        return {"AP": self.ap, "AUROC": self.auroc, "FPR95": self.fpr95}
+        return {"AP": self.ap, "AUROC": self.auroc, fpr_name(self.wanted): self.fpr, "best_F1": self.best_f1}
 
 
 class PixelMetrics:
-    """Collects frames with `add`, judges the pool with `result`."""
+    """Collects frames with `add`, judges the pool with `result`; pools collected elsewhere join with `merge`."""
 
     def __init__(self) -> None:
-        self._anomaly: list[UInt32[np.ndarray, " p"]] = []
-        self._known: list[UInt32[np.ndarray, " n"]] = []
+        self.known, self.anomaly = KeyCounts(), KeyCounts()
 
-    def add(self, score: Float32[np.ndarray, "h w"], label: UInt8[np.ndarray, "h w"], frame: str = "frame") -> None:
+    def add(
+        self,
+        score: Float16[np.ndarray, "h w"] | Float32[np.ndarray, "h w"] | Float64[np.ndarray, "h w"],
+        label: UInt8[np.ndarray, "h w"],
+        frame: str = "frame",
+    ) -> None:
         """Pool the valid pixels of a frame.
 
         Args:
-            score: (H, W) float32, finite, larger = more anomalous.
+            score: (H, W), finite, larger = more anomalous. float16 is judged as it is, float64 rounded to float32.
             label: (H, W) uint8: 0 known, 1 anomaly, 255 ignore.
             frame: its name, for the error.
 
         Raises:
-            UserError: the score holds NaN or infinity; the label holds another value.
+            UserError: the score holds NaN or infinity; the label holds another value; nothing is pooled then.
         """
-        bad = score.size - int(np.isfinite(score).sum())
-        if bad:
+        with np.errstate(over="ignore"):  # beyond float32 lies infinity, which is refused below
+            scores = np.ascontiguousarray(score, np.float32).ravel()
+        known, anomaly = np.empty(scores.size, np.uint32), np.empty(scores.size, np.uint32)
+        n, p, broken, strange = split(scores.view(np.uint32), np.ascontiguousarray(label).ravel(), known, anomaly)
+        if broken:
             raise UserError(
-                f"The score map of {frame} holds {bad} values that are NaN or infinite; they must be finite."
+                f"The score map of {frame} holds {broken} values that are NaN or infinite; they must be finite."
             )
-        anomaly, known = label == ANOMALY, label == KNOWN
-        others = label.size - int(np.count_nonzero(anomaly) + np.count_nonzero(known))
-        if others != int(np.count_nonzero(label == IGNORE)):
+        if strange:
             found = sorted(set(np.unique(label).tolist()) - {KNOWN, ANOMALY, IGNORE})
             raise UserError(f"The label of {frame} holds the values {found}; expected 0, 1 and 255 only.")
-        self._anomaly.append(_ordered(score[anomaly]))
-        self._known.append(_ordered(score[known]))
+        self.known.add(known[:n])
+        self.anomaly.add(anomaly[:p])
 
-    def result(self) -> PixelResult:
-        """Judge the pool.
+    def merge(self, other: PixelMetrics) -> None:
+        """Add all frames that another one collected; in whatever order, the figures are the same."""
+        self.known.merge(other.known)
+        self.anomaly.merge(other.anomaly)
+
+    def save(self, path: Path) -> None:
+        """Write the pool, so that parts of a benchmark can be counted anywhere and judged together.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        arrays: dict[str, Any] = {
+            f"{side}.{name}": array
+            for side, counted in (("known", self.known), ("anomaly", self.anomaly))
+            for name, array in counted.state().items()
+        }
+        content = io.BytesIO()
+        np.savez_compressed(content, **arrays)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, content.getvalue())
+        except OSError as error:
+            raise UserError(f"Cannot write {path}: {error.strerror}.") from error
+
+    @classmethod
+    def load(cls, path: Path) -> PixelMetrics:
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: missing, cut off or something else.
+        """
+        self, fields = cls(), KeyCounts().state()
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                self.known = KeyCounts.of({name: arrays[f"known.{name}"] for name in fields})
+                self.anomaly = KeyCounts.of({name: arrays[f"anomaly.{name}"] for name in fields})
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise UserError(
+                f"{path} holds no counted scores, or is cut off ({error}); count that part again."
+            ) from error
+        return self
+
+    def steps(self) -> Steps:
+        """Every step of the curve; 28 bytes for each distinct score of the anomaly pixels.
 
         Raises:
             UserError: the pool holds no anomaly pixel or no known pixel.
         """
-        positives, negatives = _pool(self._anomaly), _pool(self._known)
-        if not positives.size:
-            raise UserError("The set holds no anomaly pixel: AP, AUROC and FPR95 do not exist for it.")
-        if not negatives.size:
-            raise UserError("The set holds no known (inlier) pixel: AUROC and FPR95 do not exist for it.")
-        # By falling score: one entry a distinct positive score.
-        keys, counts = np.unique(positives, return_counts=True)
-        keys, counts = keys[::-1], counts[::-1].astype(np.int64)
-        below = np.searchsorted(negatives, keys, side="left").astype(np.int64)
-        not_above = np.searchsorted(negatives, keys, side="right").astype(np.int64)
+        self._check()
+        return Steps.joined(list(walk(self.known, self.anomaly)))
 
-        true_positives = np.cumsum(counts)
-        false_positives = negatives.size - below
-        precision = true_positives / (true_positives + false_positives)
-        tpr, fpr = true_positives / positives.size, false_positives / negatives.size
-        # First step with TPR >= 0.95, on integers: 0.95 * P as a float could sit on the wrong side of a count.
-        at = int(np.searchsorted(100 * true_positives, 95 * positives.size, side="left"))
-        # Pairs in which the positive scores higher, ties one half; doubled to stay whole.
-        won = sum(int(part.sum()) for part in np.array_split(counts * (below + not_above), 64))
+    def result(self, *, reach: Reach = "first", tpr: float = TPR) -> PixelResult:
+        """Judge the pool.
+
+        Args:
+            reach: how the operating point is picked.
+            tpr: the true positive rate that it is picked for, above 0 and at most 1.
+
+        Raises:
+            UserError: the pool holds no anomaly pixel or no known pixel.
+        """
+        positives, negatives = self._check()
+        points, kept = OperatingPoints(positives, tpr), _Thinned(positives, negatives)
+        ap: list[float] = []
+        won = tp_before = 0
+        best_f1, best_key = 0.0, np.zeros(1, np.uint32)
+        for steps in walk(self.known, self.anomaly):
+            gained = np.diff(steps.tp, prepend=tp_before)
+            tp_before = int(steps.tp[-1])
+            ap.append(float(np.sum(gained / positives * (steps.tp / (steps.tp + steps.fp)))))
+            # N - FP + ties / 2, doubled to stay whole.
+            won += int(np.sum(gained * (2 * negatives - steps.fp - steps.above)))
+            f1 = 2 * steps.tp / (positives + steps.tp + steps.fp)
+            at = int(f1.argmax())
+            if f1[at] > best_f1:
+                best_f1, best_key = float(f1[at]), steps.keys[at : at + 1]
+            points.pass_by(steps)
+            kept.pass_by(steps)
         return PixelResult(
-            ap=float(np.sum(counts / positives.size * precision)),
-            auroc=won / (2 * positives.size * negatives.size),
-            fpr95=float(fpr[at]),
-            tpr95=float(tpr[at]),
-            precision95=float(precision[at]),
-            threshold95=float(_scores(keys[at : at + 1])[0]),
-            anomaly=positives.size,
-            known=negatives.size,
-            curve=_thin(tpr, fpr, precision),
+            ap=math.fsum(ap),
+            auroc=won / (2 * positives * negatives),
+            best_f1=best_f1,
+            best_threshold=float(scores_of(best_key)[0]),
+            point=points.point(reach),
+            wanted=tpr,
+            anomaly=positives,
+            known=negatives,
+            curve=kept.curve(),
         )
 
-
-def _ordered(score: Float32[np.ndarray, " n"]) -> UInt32[np.ndarray, " n"]:
-    """Unsigned integers in the order of the scores; -0.0 joins 0.0."""
-    bits = (score + np.float32(0)).view(np.uint32)
-    # Negative floats grow in magnitude with their bits: flip all of them; of the others only the sign.
-    bits ^= (bits.view(np.int32) >> 31).view(np.uint32) | _SIGN
-    return bits
-
-
-def _scores(keys: UInt32[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
-    """The way back from `_ordered`."""
-    return np.where(keys & _SIGN, keys ^ _SIGN, ~keys).astype(np.uint32).view(np.float32)
+    def _check(self) -> tuple[int, int]:
+        positives, negatives = self.anomaly.total, self.known.total
+        if not positives:
+            raise UserError("The set holds no anomaly pixel: AP, AUROC and FPR95 do not exist for it.")
+        if not negatives:
+            raise UserError("The set holds no known (inlier) pixel: AUROC and FPR95 do not exist for it.")
+        return positives, negatives
 
 
-def _pool(parts: list[UInt32[np.ndarray, " _"]]) -> UInt32[np.ndarray, " n"]:
-    pool = np.concatenate(parts) if parts else np.empty(0, np.uint32)
-    pool.sort()
-    return pool
+class _Thinned:
+    """Keeps so many steps that no plot shows the difference, the first and the last always among them."""
 
+    def __init__(self, positives: int, negatives: int) -> None:
+        self._positives, self._negatives = positives, negatives
+        self._parts: list[Steps] = []
+        self._last: Steps | None = None
+        self._cell = (-1, -1)
 
-def _thin(tpr: Float[np.ndarray, " n"], fpr: Float[np.ndarray, " n"], precision: Float[np.ndarray, " n"]) -> Curve:
-    """At most a few hundred points, evenly spread along both axes, the ends always among them."""
-    even = np.linspace(0, 1, _CURVE_POINTS)
-    steps: Int64[np.ndarray, " k"] = np.unique(
-        np.concatenate([np.searchsorted(tpr, even), np.searchsorted(fpr, even), [0, len(tpr) - 1]])
-    )
-    steps = steps[steps < len(tpr)]
-    return Curve(tpr[steps], fpr[steps], precision[steps])
+    def pass_by(self, steps: Steps) -> None:
+        """Look at the next steps."""
+        across, up = steps.fp * _FINE // self._negatives, steps.tp * _FINE // self._positives
+        moved = (np.diff(across, prepend=self._cell[0]) > 0) | (np.diff(up, prepend=self._cell[1]) > 0)
+        self._cell = int(across[-1]), int(up[-1])
+        self._parts.append(steps[np.flatnonzero(moved)])
+        self._last = None if moved[-1] else steps[-1:]
+
+    def curve(self) -> Curve:
+        """The steps that were kept, as rates."""
+        steps = Steps.joined([*self._parts, *([] if self._last is None else [self._last])])
+        return Curve(
+            tpr=steps.tp / self._positives,
+            fpr=steps.fp / self._negatives,
+            precision=steps.tp / (steps.tp + steps.fp),
+            threshold=scores_of(steps.keys),
+        )

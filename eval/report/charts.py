@@ -69,7 +69,7 @@ def precision_recall(results: Mapping[str, PixelResult]) -> Chart:
         # A step holds its precision back to the recall before it, as the step sum of AP counts it.
         recall = np.stack([np.concatenate([[0.0], found.curve.tpr[:-1]]), found.curve.tpr], 1).ravel()
         points = _polyline(recall, np.repeat(found.curve.precision, 2), top)
-        lines.append(Line(name, number, points, _place(found.tpr95, found.precision95, top)))
+        lines.append(Line(name, number, points, _place(found.tpr, found.precision, top)))
     guess = (_place(0.0, share, top), _place(1.0, share, top))
     return Chart("Precision-recall", "recall", "precision", tuple(lines), *_ticks(top), guess)
 
@@ -80,7 +80,7 @@ def roc(results: Mapping[str, PixelResult]) -> Chart:
     for number, (name, found) in enumerate(results.items()):
         fpr = np.concatenate([[0.0], found.curve.fpr, [1.0]])
         tpr = np.concatenate([[0.0], found.curve.tpr, [1.0]])
-        lines.append(Line(name, number, _polyline(fpr, tpr), _place(found.fpr95, found.tpr95)))
+        lines.append(Line(name, number, _polyline(fpr, tpr), _place(found.fpr, found.tpr)))
     guess = (_place(0.0, 0.0), _place(1.0, 1.0))
     return Chart("ROC", "false positive rate", "true positive rate", tuple(lines), *_ticks(), guess)
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from eval.metrics import PixelMetrics, PixelResult
-from eval.metrics.pixel import _ordered, _scores
+from eval.metrics import PixelMetrics, PixelResult, counts
+from eval.metrics.conventions import Reach
+from eval.metrics.keys import ordered, scores_of
 from shards.errors import UserError
 
 
@@ -27,10 +28,12 @@ def oracle(score: np.ndarray, label: np.ndarray) -> dict[str, float]:
     valid = label != 255
     truth, values = label[valid], score[valid].astype(np.float64)
     fpr, tpr, _ = roc_curve(truth, values, drop_intermediate=False)
+    precision, recall, _ = precision_recall_curve(truth, values)
     return {
         "AP": average_precision_score(truth, values),
         "AUROC": roc_auc_score(truth, values),
         "FPR95": fpr[np.flatnonzero(tpr >= 0.95)[0]],
+        "best_F1": (2 * precision * recall / np.maximum(precision + recall, 1e-300)).max(),
     }
 
 
@@ -83,7 +86,7 @@ def test_void_pixels_change_nothing() -> None:
     score = np.array([[0.1, 0.9, 0.5, 0.4]], np.float32)
     label = np.array([[0, 1, 1, 0]], np.uint8)
     wider = judge((np.concatenate([score, score + 7], 1), np.concatenate([label, np.full_like(label, 255)], 1)))
-    assert wider.metrics == judge((score, label)).metrics == {"AP": 1.0, "AUROC": 1.0, "FPR95": 0.0}
+    assert wider.metrics == judge((score, label)).metrics == {"AP": 1, "AUROC": 1, "FPR95": 0, "best_F1": 1}
 
 
 def test_the_operating_point_is_the_first_at_95() -> None:
@@ -91,23 +94,112 @@ def test_the_operating_point_is_the_first_at_95() -> None:
     score = np.arange(40, 0, -1, dtype=np.float32)[None]
     label = np.tile(np.array([1, 0], np.uint8), 20)[None]
     result = judge((score, label))
-    assert (result.tpr95, result.fpr95, result.threshold95) == (0.95, 18 / 20, 4.0)
-    assert result.precision95 == pytest.approx(19 / 37)
+    assert (result.tpr, result.fpr, result.point.threshold) == (0.95, 18 / 20, 4.0)
+    assert result.precision == pytest.approx(19 / 37)
+
+
+def read_by_hand(score: np.ndarray, label: np.ndarray, reach: Reach, tpr: float) -> tuple[float, float]:
+    """(TPR, FPR) of the threshold that a convention picks, found by trying all of them."""
+    positives, negatives = score[label == 1], score[label == 0]
+    thresholds = np.unique(score[label != 255])[::-1]
+    tp = np.array([(positives >= threshold).sum() for threshold in thresholds])
+    fp = np.array([(negatives >= threshold).sum() for threshold in thresholds])
+    rate = tp / positives.size
+    if reach == "first":
+        at = next(i for i, reached in enumerate(tp) if reached >= round(tpr * 100) * positives.size / 100)
+    elif reach == "beyond":
+        at = next((i for i, value in enumerate(rate) if value > tpr), int(np.flatnonzero(rate == 1)[0]))
+    else:
+        # CAOS walks back from the first threshold with TPR = 1 and takes the first of the nearest.
+        at = min(range(int(np.flatnonzero(rate == 1)[0]), -1, -1), key=lambda i: abs(rate[i] - tpr))
+    return float(rate[at]), fp[at] / negatives.size
+
+
+@pytest.mark.parametrize("reach", ["first", "beyond", "nearest"])
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 10_000), tpr=st.sampled_from([0.5, 0.75, 0.8, 0.95, 1.0]), levels=st.integers(2, 50))
+def test_operating_points_by_hand(reach: Reach, seed: int, tpr: float, levels: int) -> None:
+    rng = np.random.default_rng(seed)
+    label = rng.choice(np.array([0, 1, 255], np.uint8), (6, 11), p=[0.6, 0.3, 0.1])
+    label[0, :2] = 0, 1
+    score = rng.integers(0, levels, label.shape).astype(np.float32)
+    metrics = PixelMetrics()
+    metrics.add(score, label)
+    result = metrics.result(reach=reach, tpr=tpr)
+    assert (result.tpr, result.fpr) == pytest.approx(read_by_hand(score, label, reach, tpr), abs=1e-12)
+
+
+@pytest.mark.parametrize("levels", [3, 300, None])
+def test_pages_wraps_and_merging_change_nothing(
+    levels: int | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(7)
+    labels = rng.choice(np.array([0, 1, 255], np.uint8), (9, 120, 130), p=[0.7, 0.2, 0.1])
+    scores = (rng.normal(size=labels.shape) * 3 + labels).astype(np.float32)
+    if levels:
+        scores = np.round(scores * levels / 20).astype(np.float32)
+    monkeypatch.setattr(counts, "PAGE_WORTH", 8)
+    monkeypatch.setattr(counts, "BATCH", 1 << 16)
+    frames = list(zip(scores, labels, strict=True))
+    parts = [PixelMetrics() for _ in range(3)]
+    for number, frame in enumerate(frames):
+        parts[number % 3].add(*frame)
+    whole = PixelMetrics()
+    for part in parts:
+        whole.merge(part)
+    once = PixelMetrics()
+    for _ in range(3):
+        for frame in frames:
+            once.add(*frame)
+    assert once.known.pages.size
+    assert levels is None or once.known.wraps.size
+    expected = oracle(scores.reshape(1, -1), labels.reshape(1, -1))
+    assert whole.result().metrics == pytest.approx(expected, abs=1e-9)
+    whole.save(tmp_path / "part" / "pool.npz")
+    assert PixelMetrics.load(tmp_path / "part" / "pool.npz").result().metrics == whole.result().metrics
+    assert once.result().metrics == pytest.approx(expected, abs=1e-9)
+    assert (whole.known.total, whole.anomaly.total) == ((labels == 0).sum(), (labels == 1).sum())
+    steps = once.steps()
+    assert np.array_equal(scores_of(steps.keys), np.unique(scores[labels == 1])[::-1])
+
+
+def test_a_broken_pool_file_gets_a_sentence(tmp_path: Path) -> None:
+    pool = PixelMetrics()
+    pool.add(np.array([[0.0, 1.0]], np.float32), np.array([[0, 1]], np.uint8))
+    whole, half, other = (tmp_path / name for name in ("whole.npz", "half.npz", "other.npz"))
+    pool.save(whole)
+    half.write_bytes(whole.read_bytes()[:500])
+    np.savez(other, **{"known.pages": np.zeros(3)})
+    for path in (half, other, tmp_path / "missing.npz"):
+        with pytest.raises(UserError, match="holds no counted scores"):
+            PixelMetrics.load(path)
+
+
+def test_half_precision_is_judged_as_it_is_and_double_as_single() -> None:
+    rng = np.random.default_rng(5)
+    label = rng.choice(np.array([0, 1], np.uint8), (20, 30), p=[0.8, 0.2])
+    score = rng.normal(size=label.shape)
+    for kind in (np.float16, np.float64):
+        assert judge((score.astype(kind), label)).metrics == pytest.approx(
+            oracle(score.astype(kind).astype(np.float32), label), abs=1e-9
+        )
+    with pytest.raises(UserError, match="1 values that are NaN or infinite"):
+        judge((np.array([[1e300, 0.0]]), np.zeros((1, 2), np.uint8)))
 
 
 def test_keys_keep_the_order_and_come_back() -> None:
     values = np.array([-np.float32(3e38), -1.5, -1e-45, -0.0, 0.0, 1e-45, 2.0, 3e38], np.float32)
-    keys = _ordered(values)
+    keys = ordered(values)
     assert (np.diff(keys.astype(np.int64)) >= 0).all()
     assert keys[3] == keys[4]
-    assert np.array_equal(_scores(keys), values)
+    assert np.array_equal(scores_of(keys), values)
 
 
 def test_curve_is_thin_and_ends_at_one() -> None:
     rng = np.random.default_rng(1)
     label = rng.choice(np.array([0, 1], np.uint8), (300, 300), p=[0.7, 0.3])
     curve = judge((rng.normal(size=label.shape).astype(np.float32), label)).curve
-    assert len(curve.tpr) < 600
+    assert len(curve.tpr) < 1100
     assert curve.tpr[-1] == 1
     assert (np.diff(curve.tpr) > 0).all()
     assert (np.diff(curve.fpr) >= 0).all()
@@ -145,4 +237,7 @@ def test_golden_exact_pooled_values(shared: Path) -> None:
         with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
             for index in range(entry["frames"]):
                 metrics.add(arrays[f"score_{index}"].astype(np.float32), arrays[f"label_{index}"])
-        assert metrics.result().metrics == pytest.approx(entry["exact_pooled"], abs=1e-9), name
+        figures = metrics.result().metrics
+        assert {key: figures[key] for key in entry["exact_pooled"]} == pytest.approx(
+            entry["exact_pooled"], abs=1e-9
+        ), name

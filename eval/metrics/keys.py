@@ -1,0 +1,64 @@
+"""Scores as unsigned integers of the same order, and frames taken apart into the keys of known and anomaly pixels."""
+
+from __future__ import annotations
+
+from typing import Final, no_type_check
+
+import numpy as np
+from jaxtyping import Float32, UInt32
+
+from eval.metrics.compiled import compiled
+from shards.labels import ANOMALY, IGNORE, KNOWN
+
+_SIGN: Final = np.uint32(0x80000000)
+_EXPONENT: Final = np.uint32(0x7F800000)
+_WHOLE: Final = np.uint32(0xFFFFFFFF)
+_ZERO: Final = np.uint32(0)
+_KNOWN, _ANOMALY, _IGNORE = np.uint8(KNOWN), np.uint8(ANOMALY), np.uint8(IGNORE)
+
+
+def ordered(scores: Float32[np.ndarray, "*_"]) -> UInt32[np.ndarray, "*_"]:
+    """Unsigned integers in the order of finite scores; -0.0 joins 0.0."""
+    bits = (scores + np.float32(0)).view(np.uint32)
+    # Negative floats grow in magnitude with their bits: flip all of them; of the others only the sign.
+    return bits ^ ((bits.view(np.int32) >> 31).view(np.uint32) | _SIGN)
+
+
+def scores_of(keys: UInt32[np.ndarray, "*_"]) -> Float32[np.ndarray, "*_"]:
+    """The way back from `ordered`."""
+    return np.where(keys & _SIGN, keys ^ _SIGN, ~keys).astype(np.uint32).view(np.float32)
+
+
+@compiled
+@no_type_check
+def split(bits, labels, known, anomaly):
+    """Sort the pixels of a frame into known and anomaly keys, in one pass.
+
+    Args:
+        bits: (P,) uint32, the scores' bits.
+        labels: (P,) uint8: 0 known, 1 anomaly, 255 ignore.
+        known: (P,) uint32, filled from the front.
+        anomaly: (P,) uint32, filled from the front.
+
+    Returns:
+        Known pixels, anomaly pixels, scores that are not finite, labels with another value.
+    """
+    n = p = broken = strange = 0
+    for i in range(bits.size):
+        b = bits[i]
+        if b & _EXPONENT == _EXPONENT:
+            broken += 1
+            continue
+        if b == _SIGN:
+            b = _ZERO  # -0.0 is 0.0
+        key = b ^ (_WHOLE if b & _SIGN else _SIGN)
+        label = labels[i]
+        if label == _KNOWN:
+            known[n] = key
+            n += 1
+        elif label == _ANOMALY:
+            anomaly[p] = key
+            p += 1
+        elif label != _IGNORE:
+            strange += 1
+    return n, p, broken, strange
