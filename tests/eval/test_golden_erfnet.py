@@ -24,5 +24,6 @@ def test_erfnet_on_the_anomaly_track(shared: Path) -> None:
     assert set(found["scores"]) == set(golden)
     for name, expected in golden.items():
         assert (found["pixels"]["anomaly"], found["pixels"]["known"]) == (expected["pos"], expected["neg"])
-        metrics = {metric.lower(): 100 * value for metric, value in found["scores"][name]["metrics"].items()}
+        figures = found["scores"][name]["metrics"]
+        metrics = {metric.lower(): 100 * figures[metric] for metric in ("AP", "AUROC", "FPR95")}
         assert metrics == pytest.approx({key: expected[key] for key in ("ap", "auroc", "fpr95")}, abs=0.15), name
