@@ -18,11 +18,11 @@ class Prediction:
 
     Attributes:
         scores: score maps by name, (H, W) float32, finite, larger = more anomalous.
-        semantic: (H, W) uint8 Cityscapes trainIds 0..18.
+        semantic: (H, W) uint8 Cityscapes trainIds 0..18, where asked for.
     """
 
     scores: Mapping[str, Float32[np.ndarray, "h w"]]
-    semantic: UInt8[np.ndarray, "h w"]
+    semantic: UInt8[np.ndarray, "h w"] | None = None
 
 
 @runtime_checkable
@@ -39,8 +39,10 @@ class Predictor(Protocol):
         """The scores that it can give."""
         ...
 
-    def predict(self, image: UInt8[np.ndarray, "h w 3"], scores: Sequence[str]) -> Prediction:
-        """Predict one RGB image (H, W, 3) uint8; the prediction holds exactly the scores asked for."""
+    def predict(
+        self, image: UInt8[np.ndarray, "h w 3"], scores: Sequence[str], *, semantic: bool = False
+    ) -> Prediction:
+        """Predict one RGB image (H, W, 3) uint8; the prediction holds exactly what is asked for."""
         ...
 
 

@@ -191,21 +191,31 @@ def write_text(path: Path, text: str) -> None:
         raise UserError(f"Cannot write {path}: {error.strerror}.") from error
 
 
-def predict(predictor: Predictor, image: UInt8[np.ndarray, "h w 3"], scores: Sequence[str], frame: str) -> Prediction:
-    """Ask the predictor and hold it to its contract: every score asked for, at the image's size, finite.
+def predict(
+    predictor: Predictor,
+    image: UInt8[np.ndarray, "h w 3"],
+    scores: Sequence[str],
+    frame: str,
+    *,
+    semantic: bool = False,
+) -> Prediction:
+    """Ask the predictor and hold it to its contract: everything asked for, at the image's size.
 
     Raises:
         UserError: it does not keep it; names the frame.
     """
-    prediction = predictor.predict(image, scores)
-    for what, found in (*prediction.scores.items(), ("semantic", prediction.semantic)):
+    prediction = predictor.predict(image, scores, semantic=semantic)
+    maps: dict[str, np.ndarray] = dict(prediction.scores)
+    if prediction.semantic is not None:
+        maps["semantic"] = prediction.semantic
+    missing = [name for name in (*scores, *(["semantic"] if semantic else [])) if name not in maps]
+    if missing:
+        raise UserError(f"The predictor gave no {missing[0]!r} map for {frame}.")
+    for what, found in maps.items():
         if found.shape != image.shape[:2]:
             raise UserError(
                 f"The predictor's {what} map of {frame} has the shape {found.shape}; expected {image.shape[:2]}."
             )
-    missing = [name for name in scores if name not in prediction.scores]
-    if missing:
-        raise UserError(f"The predictor gave no {missing[0]!r} map for {frame}.")
     return prediction
 
 
@@ -243,7 +253,9 @@ def _judge_segmentation(found: SegmentationSet, predictor: Predictor) -> Segment
             image, label = read_image(frame), read_semantic(frame)
         except BadInput as error:
             raise UserError(f"Frame {frame.id} cannot be read: {error.detail}.") from error
-        metrics.add(predict(predictor, image, (), frame.id).semantic, label, frame.id)
+        semantic = predict(predictor, image, (), frame.id, semantic=True).semantic
+        assert semantic is not None
+        metrics.add(semantic, label, frame.id)
     notes = (*found.notes, *_seen(predictor.describe))
     return SegmentationSetResult(replace(found, notes=notes), metrics.result())
 

@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image
-from torch.nn import functional
 
 from eval.predictor import Prediction
-from eval.scores import score, score_names
+from eval.scores import score_maps, score_names
 from shards.errors import UserError
 from train.checkpoint import fingerprint, load_checkpoint
 from train.devices import choose_device, memory_advice
@@ -62,19 +61,22 @@ class NetworkPredictor:
 
     @memory_advice("give a smaller --size, or --device cpu where the GPU is full")
     @torch.inference_mode()
-    def predict(self, image: UInt8[np.ndarray, "h w 3"], scores: Sequence[str]) -> Prediction:
-        """Predict one RGB image (H, W, 3) uint8; the prediction holds exactly the scores asked for.
+    def predict(
+        self, image: UInt8[np.ndarray, "h w 3"], scores: Sequence[str], *, semantic: bool = False
+    ) -> Prediction:
+        """Predict one RGB image (H, W, 3) uint8; the prediction holds exactly what is asked for.
 
         Raises:
             UserError: memory is exhausted.
         """
         resized = Image.fromarray(image).resize(self._size, Image.Resampling.BILINEAR)
         pixels = torch.from_numpy(np.array(resized)).to(self._device)
-        logits = self._network(pixels.movedim(-1, 0)[None].float() / 255)
-        logits = functional.interpolate(logits.float(), image.shape[:2], mode="bilinear", align_corners=False)
-        maps = {name: score(name, logits)[0].cpu().numpy() for name in scores}
-        semantic = logits[0, : self._network.num_classes].argmax(0).to(torch.uint8).cpu().numpy()
-        return Prediction(scores=maps, semantic=semantic)
+        logits = self._network(pixels.movedim(-1, 0)[None].float() / 255)[0]
+        maps = score_maps(scores, logits, image.shape[:2], semantic=semantic)
+        return Prediction(
+            scores={name: score.cpu().numpy() for name, score in maps.scores.items()},
+            semantic=None if maps.semantic is None else maps.semantic.cpu().numpy(),
+        )
 
 
 def predictor_from(

@@ -37,7 +37,8 @@ def validate(predictor: NetworkPredictor, folders: Sequence[Path]) -> tuple[dict
         except BadInput as bad:
             unreadable.append((bad.reason, bad.detail))
             continue
-        prediction = predictor.predict(sample.image, ["energy"])
+        prediction = predictor.predict(sample.image, ["energy"], semantic=True)
+        assert prediction.semantic is not None
         semantic = np.where(sample.anomaly == KNOWN, sample.semantic, IGNORE).astype(np.uint8)
         classes.add(prediction.semantic, semantic, sample.key)
         pixels.add(prediction.scores["energy"], sample.anomaly, sample.key)

@@ -22,10 +22,12 @@ class ToyPredictor:
     describe: Mapping[str, Any] = {"network": "toy"}
     score_names: tuple[str, ...] = ("bright", "dark")
 
-    def predict(self, image: np.ndarray, scores: Sequence[str]) -> Prediction:
+    def predict(self, image: np.ndarray, scores: Sequence[str], *, semantic: bool = False) -> Prediction:
         bright = image.mean(2).astype(np.float32)
         maps = {"bright": bright, "dark": -bright}
-        return Prediction({name: maps[name] for name in scores}, np.zeros(image.shape[:2], np.uint8))
+        return Prediction(
+            {name: maps[name] for name in scores}, np.zeros(image.shape[:2], np.uint8) if semantic else None
+        )
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ class Broken:
     def __init__(self, value: float = 0.0, size: tuple[int, int] | None = None, names: Sequence[str] = ("msp",)):
         self.value, self.size, self.names = value, size, names
 
-    def predict(self, image: np.ndarray, scores: Sequence[str]) -> Prediction:
+    def predict(self, image: np.ndarray, scores: Sequence[str], *, semantic: bool = False) -> Prediction:
         size = self.size or image.shape[:2]
         return Prediction(
             {name: np.full(size, self.value, np.float32) for name in self.names}, np.zeros(size, np.uint8)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch.nn import functional
 
 from eval.score_cards import CARDS
-from eval.scores import SCORES, score, score_names
+from eval.scores import BAND, SCORES, score, score_maps, score_names
 from shards.errors import UserError
 
 
@@ -74,6 +75,29 @@ def test_larger_is_more_anomalous() -> None:
     for name in SCORES:
         left, right = score(name, logits)[0, 0].tolist()
         assert right > left, name
+
+
+@pytest.mark.parametrize("size", [(2 * BAND + 7, 50), (24, 40), (12, 20), (9, 61), (1, 1)])
+def test_maps_equal_upsampling_everything_first(size: tuple[int, int]) -> None:
+    torch.manual_seed(1)
+    logits = torch.randn(20, 12, 20) * 5
+    whole = functional.interpolate(logits[None], size, mode="bilinear", align_corners=False)
+    maps = score_maps(tuple(SCORES), logits, size, semantic=True)
+    for name in SCORES:
+        torch.testing.assert_close(maps.scores[name], score(name, whole)[0], rtol=1e-4, atol=2e-5)
+    assert maps.semantic is not None
+    assert maps.semantic.dtype == torch.uint8
+    assert (maps.semantic == whole[0, :19].argmax(0)).all()
+
+
+def test_of_equal_classes_the_first_is_the_most_probable() -> None:
+    logits = torch.zeros(20, 1, 2)
+    logits[[4, 7], 0, 1] = 3
+    logits[19] = 9
+    maps = score_maps((), logits, (1, 2), semantic=True)
+    assert maps.semantic is not None
+    assert maps.semantic.tolist() == [[0, 4]]
+    assert not maps.scores
 
 
 def test_scores_have_their_cards() -> None:

@@ -65,5 +65,6 @@ def test_both_methods_train_it_and_scores_are_native(tiny_shards: Path, tmp_path
     assert isinstance(network, LiteFPN)
     assert info.network.name == "lite"
     predictor = predictor_from(checkpoint=run, device="cpu")
-    prediction = predictor.predict(torch.zeros(33, 70, 3, dtype=torch.uint8).numpy(), ["energy"])
+    prediction = predictor.predict(torch.zeros(33, 70, 3, dtype=torch.uint8).numpy(), ["energy"], semantic=True)
+    assert prediction.semantic is not None
     assert prediction.scores["energy"].shape == prediction.semantic.shape == (33, 70)

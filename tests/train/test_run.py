@@ -298,7 +298,8 @@ def test_predictor_gives_scores_at_the_size_of_the_image(trained: Path, tmp_path
     assert predictor.describe["checkpoint"] == "segmenter"
     image = np.full((37, 91, 3), 90, np.uint8)
     image[:18] = (120, 160, 230)
-    prediction = predictor.predict(image, predictor.score_names)
+    prediction = predictor.predict(image, predictor.score_names, semantic=True)
+    assert prediction.semantic is not None
     assert tuple(prediction.scores) == predictor.score_names
     assert all(s.shape == (37, 91) and s.dtype == np.float32 for s in prediction.scores.values())
     assert all(np.isfinite(s).all() for s in prediction.scores.values())
