@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, no_type_check
 
 import numpy as np
-from jaxtyping import Float32, UInt32
+from jaxtyping import Float16, Float32, Float64, UInt8, UInt32
 
 from eval.metrics.compiled import compiled
+from shards.errors import UserError
 from shards.labels import ANOMALY, IGNORE, KNOWN
 
 _SIGN: Final = np.uint32(0x80000000)
@@ -27,6 +29,43 @@ def ordered(scores: Float32[np.ndarray, "*_"]) -> UInt32[np.ndarray, "*_"]:
 def scores_of(keys: UInt32[np.ndarray, "*_"]) -> Float32[np.ndarray, "*_"]:
     """The way back from `ordered`."""
     return np.where(keys & _SIGN, keys ^ _SIGN, ~keys).astype(np.uint32).view(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameKeys:
+    """The valid pixels of one frame, in any order."""
+
+    known: UInt32[np.ndarray, " n"]
+    anomaly: UInt32[np.ndarray, " p"]
+
+
+def frame_keys(
+    score: Float16[np.ndarray, "h w"] | Float32[np.ndarray, "h w"] | Float64[np.ndarray, "h w"],
+    label: UInt8[np.ndarray, "h w"],
+    frame: str = "frame",
+) -> FrameKeys:
+    """Take a frame apart.
+
+    Args:
+        score: (H, W), finite, larger = more anomalous. float16 is judged as it is, float64 rounded to float32.
+        label: (H, W) uint8: 0 known, 1 anomaly, 255 ignore.
+        frame: its name, for the error.
+
+    Raises:
+        UserError: the score holds NaN or infinity; the label holds another value.
+    """
+    with np.errstate(over="ignore"):  # beyond float32 lies infinity, which is refused below
+        scores = np.ascontiguousarray(score, np.float32).ravel()
+    known, anomaly = np.empty(scores.size, np.uint32), np.empty(scores.size, np.uint32)
+    n, p, broken, strange = split(scores.view(np.uint32), np.ascontiguousarray(label).ravel(), known, anomaly)
+    if broken:
+        raise UserError(
+            f"The score map of {frame} holds {broken} values that are NaN or infinite; they must be finite."
+        )
+    if strange:
+        found = sorted(set(np.unique(label).tolist()) - {KNOWN, ANOMALY, IGNORE})
+        raise UserError(f"The label of {frame} holds the values {found}; expected 0, 1 and 255 only.")
+    return FrameKeys(known[:n], anomaly[:p])
 
 
 @compiled

@@ -18,7 +18,7 @@ import io
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,9 @@ from jaxtyping import Float, Float16, Float32, Float64, UInt8
 
 from eval.metrics.conventions import REACHES, TPR, OperatingPoint, OperatingPoints, Reach
 from eval.metrics.counts import KeyCounts
-from eval.metrics.keys import scores_of, split
+from eval.metrics.keys import FrameKeys, frame_keys, scores_of
 from eval.metrics.walk import Steps, walk
 from shards.errors import UserError
-from shards.labels import ANOMALY, IGNORE, KNOWN
 from shards.writer import write_atomically
 
 _FINE = 512
@@ -141,19 +140,12 @@ class PixelMetrics:
         Raises:
             UserError: the score holds NaN or infinity; the label holds another value; nothing is pooled then.
         """
-        with np.errstate(over="ignore"):  # beyond float32 lies infinity, which is refused below
-            scores = np.ascontiguousarray(score, np.float32).ravel()
-        known, anomaly = np.empty(scores.size, np.uint32), np.empty(scores.size, np.uint32)
-        n, p, broken, strange = split(scores.view(np.uint32), np.ascontiguousarray(label).ravel(), known, anomaly)
-        if broken:
-            raise UserError(
-                f"The score map of {frame} holds {broken} values that are NaN or infinite; they must be finite."
-            )
-        if strange:
-            found = sorted(set(np.unique(label).tolist()) - {KNOWN, ANOMALY, IGNORE})
-            raise UserError(f"The label of {frame} holds the values {found}; expected 0, 1 and 255 only.")
-        self.known.add(known[:n])
-        self.anomaly.add(anomaly[:p])
+        self.add_keys(frame_keys(score, label, frame))
+
+    def add_keys(self, keys: FrameKeys) -> None:
+        """Pool a frame that was taken apart before."""
+        self.known.add(keys.known)
+        self.anomaly.add(keys.anomaly)
 
     def merge(self, other: PixelMetrics) -> None:
         """Add all frames that another one collected; in whatever order, the figures are the same."""
@@ -217,33 +209,7 @@ class PixelMetrics:
             UserError: the pool holds no anomaly pixel or no known pixel.
         """
         positives, negatives = self._check()
-        points, kept = OperatingPoints(positives, tpr), _Thinned(positives, negatives)
-        ap: list[float] = []
-        won = tp_before = 0
-        best_f1, best_key = 0.0, np.zeros(1, np.uint32)
-        for steps in walk(self.known, self.anomaly):
-            gained = np.diff(steps.tp, prepend=tp_before)
-            tp_before = int(steps.tp[-1])
-            ap.append(float(np.sum(gained / positives * (steps.tp / (steps.tp + steps.fp)))))
-            # N - FP + ties / 2, doubled to stay whole.
-            won += int(np.sum(gained * (2 * negatives - steps.fp - steps.above)))
-            f1 = 2 * steps.tp / (positives + steps.tp + steps.fp)
-            at = int(f1.argmax())
-            if f1[at] > best_f1:
-                best_f1, best_key = float(f1[at]), steps.keys[at : at + 1]
-            points.pass_by(steps)
-            kept.pass_by(steps)
-        return PixelResult(
-            ap=math.fsum(ap),
-            auroc=won / (2 * positives * negatives),
-            best_f1=best_f1,
-            best_threshold=float(scores_of(best_key)[0]),
-            point=points.point(reach),
-            wanted=tpr,
-            anomaly=positives,
-            known=negatives,
-            curve=kept.curve(),
-        )
+        return judge(walk(self.known, self.anomaly), positives, negatives, reach=reach, tpr=tpr)
 
     def _check(self) -> tuple[int, int]:
         positives, negatives = self.anomaly.total, self.known.total
@@ -252,6 +218,47 @@ class PixelMetrics:
         if not negatives:
             raise UserError("The set holds no known (inlier) pixel: AUROC and FPR95 do not exist for it.")
         return positives, negatives
+
+
+def judge(
+    parts: Iterable[Steps], positives: int, negatives: int, *, reach: Reach = "first", tpr: float = TPR
+) -> PixelResult:
+    """Judge a curve.
+
+    Args:
+        parts: its steps, by falling threshold; at least one.
+        positives: anomaly pixels, P > 0.
+        negatives: known pixels, N > 0.
+        reach: how the operating point is picked.
+        tpr: the true positive rate that it is picked for, above 0 and at most 1.
+    """
+    points, kept = OperatingPoints(positives, tpr), _Thinned(positives, negatives)
+    ap: list[float] = []
+    won = tp_before = 0
+    best_f1, best_key = 0.0, np.zeros(1, np.uint32)
+    for steps in parts:
+        gained = np.diff(steps.tp, prepend=tp_before)
+        tp_before = int(steps.tp[-1])
+        ap.append(float(np.sum(gained / positives * (steps.tp / (steps.tp + steps.fp)))))
+        # N - FP + ties / 2, doubled to stay whole.
+        won += int(np.sum(gained * (2 * negatives - steps.fp - steps.above)))
+        f1 = 2 * steps.tp / (positives + steps.tp + steps.fp)
+        at = int(f1.argmax())
+        if f1[at] > best_f1:
+            best_f1, best_key = float(f1[at]), steps.keys[at : at + 1]
+        points.pass_by(steps)
+        kept.pass_by(steps)
+    return PixelResult(
+        ap=math.fsum(ap),
+        auroc=won / (2 * positives * negatives),
+        best_f1=best_f1,
+        best_threshold=float(scores_of(best_key)[0]),
+        point=points.point(reach),
+        wanted=tpr,
+        anomaly=positives,
+        known=negatives,
+        curve=kept.curve(),
+    )
 
 
 class _Thinned:
