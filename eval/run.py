@@ -1,13 +1,15 @@
 """Judge a predictor on sets of benchmarks and write results.json.
 
 The figures go into one file, written at the end under a temporary name and renamed: a run that fails or is killed
-leaves no half-written results. Beside it lies curves.json, thinned PR and ROC points for plots.
+leaves no half-written results. Beside it lie curves.json, thinned PR and ROC points for plots, and the figures of
+single frames (`frame_figures.py`). An interval holds the figure in 95 % of draws of as many frames (`metrics/bootstrap.py`).
 
     {"schema": 1, "created_by": {"anomsynth": "0.1.0"}, "predictor": {...},
      "sets": {SET: {"benchmark": ..., "layout": "official" | "flat", "frames": 10, "notes": [...],
                     "pixels": {"known": ..., "anomaly": ..., "ignore": ...},
-                    "scores": {SCORE: {"metrics": {"AP": 0..1, "AUROC": 0..1, "FPR95": 0..1},
-                                       "threshold95": ..., "convention": {...}}}},
+                    "scores": {SCORE: {"metrics": {"AP": 0..1, "AUROC": 0..1, "FPR95": 0..1, "best_F1": 0..1},
+                                       "intervals": [{"of": "AP", "low": 0..1, "high": 0..1}, ...],
+                                       "threshold95": ..., "best_F1_threshold": ..., "convention": {...}}}},
               "cityscapes": {"benchmark": "cityscapes", "frames": 500, "notes": [], "pixels": {"valid": ...},
                              "segmentation": {"metrics": {"mIoU": 0..1, "mAcc": 0..1},
                                               "iou_per_class": {"road": 0..1 | null, ...}, "convention": {...}}}}}
@@ -23,16 +25,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
 from eval.benchmarks import AnySet, BenchmarkSet, PixelCounts, SegmentationSet, count_pixels, read_frame
-from eval.metrics import PixelMetrics, PixelResult, SegmentationMetrics, SegmentationResult
+from eval.frame_figures import COUNTS, FRAMES, Counts, ScoredFrames, save_counts
+from eval.metrics import PixelResult, SegmentationMetrics, SegmentationResult
+from eval.metrics.bootstrap import FrameCounts, Interval, intervals
 from eval.metrics.pixel import convention as pixel_convention
 from eval.metrics.segmentation import CONVENTION as SEGMENTATION_CONVENTION
+from eval.overlap import Behind, read_ahead
 from eval.predictor import Prediction, Predictor, check_scores
 from shards.errors import BadInput, UserError
-from shards.labels import ANOMALY, KNOWN, TRAIN_CLASSES
-from shards.layouts.cityscapes import read_image, read_semantic
+from shards.labels import TRAIN_CLASSES
+from shards.layouts.cityscapes import CityscapesFrame, read_image, read_semantic
 from shards.progress import track
 from shards.writer import write_atomically
 
@@ -51,14 +56,18 @@ class AnomalySetResult:
         found: the set.
         pixels: its pixels by label.
         scores: the figures by score.
-        frame_ap: AP of single frames by score and frame name, to pick frames for a report; no published figure.
-            Frames without anomaly or without known pixels have none.
+        frames: figures of single frames, by score and frame; no published figure. Frames without anomaly or without
+            known pixels have none.
+        counts: what the bootstrap needs of each frame, by score.
+        intervals: of the figures, by score; bootstrap over frames.
     """
 
     found: BenchmarkSet
     pixels: PixelCounts
     scores: Mapping[str, PixelResult]
-    frame_ap: Mapping[str, Mapping[str, float]]
+    frames: Mapping[str, Mapping[str, Mapping[str, float] | None]]
+    counts: Mapping[str, Sequence[FrameCounts]]
+    intervals: Mapping[str, Mapping[str, Interval]]
 
     def as_json(self) -> dict[str, Any]:
         """The set's entry in results.json."""
@@ -72,7 +81,12 @@ class AnomalySetResult:
             "scores": {
                 name: {
                     "metrics": result.metrics,
+                    "intervals": [
+                        {"of": figure, "low": found.low, "high": found.high}
+                        for figure, found in self.intervals[name].items()
+                    ],
                     "threshold95": result.point.threshold,
+                    "best_F1_threshold": result.best_threshold,
                     "convention": pixel_convention(),
                 }
                 for name, result in self.scores.items()
@@ -119,12 +133,22 @@ class Results:
             "sets": {name: result.as_json() for name, result in self.sets.items()},
         }
 
+    def frames(self) -> dict[str, Any]:
+        """The content of frames.json."""
+        return {"schema": SCHEMA, "sets": {name: dict(found.frames) for name, found in self._anomaly().items()}}
+
+    def counts(self) -> Counts:
+        """The content of counts.npz."""
+        return {name: found.counts for name, found in self._anomaly().items()}
+
+    def _anomaly(self) -> dict[str, AnomalySetResult]:
+        return {name: found for name, found in self.sets.items() if isinstance(found, AnomalySetResult)}
+
     def curves(self) -> dict[str, Any]:
         """The content of curves.json: set -> score -> lists of tpr, fpr and precision."""
         return {
             name: {score: _curve_as_json(result) for score, result in found.scores.items()}
-            for name, found in self.sets.items()
-            if isinstance(found, AnomalySetResult)
+            for name, found in self._anomaly().items()
         }
 
 
@@ -165,6 +189,8 @@ def evaluate(
     results = Results(predictor.describe, judged)
     if out is not None:
         write_json(out / CURVES, results.curves(), indent=None)
+        write_json(out / FRAMES, results.frames())
+        save_counts(out / COUNTS, results.counts())
         write_json(out / RESULTS, results.as_json())
     return results
 
@@ -222,42 +248,42 @@ def predict(
 def _judge_anomaly(
     found: BenchmarkSet, pixels: PixelCounts, predictor: Predictor, scores: Sequence[str]
 ) -> AnomalySetResult:
-    pools = {name: PixelMetrics() for name in scores}
-    frame_ap: dict[str, dict[str, float]] = {name: {} for name in scores}
-    for frame in track(found.frames, found.name, total=len(found.frames), unit="frames"):
-        image, label = read_frame(frame)
-        prediction = predict(predictor, image, scores, frame.name)
-        judgeable = bool((label == ANOMALY).any() and (label == KNOWN).any())
-        for name in scores:
-            score = prediction.scores[name]
-            pools[name].add(score, label, frame.name)
-            if judgeable:
-                frame_ap[name][frame.name] = _frame_ap(score, label)
-    results: dict[str, PixelResult] = {}
-    for name in scores:
-        # Popped, so that the pool's memory goes before the next one is sorted.
-        results[name] = pools.pop(name).result()
-    return AnomalySetResult(found, pixels, results, frame_ap)
+    scored = {name: ScoredFrames() for name in scores}
 
+    def judge(frame: str, prediction: Prediction, label: UInt8[np.ndarray, "h w"]) -> None:
+        for name, frames in scored.items():
+            frames.add(frame, prediction.scores[name], label)
 
-def _frame_ap(score: Float32[np.ndarray, "h w"], label: UInt8[np.ndarray, "h w"]) -> float:
-    single = PixelMetrics()
-    single.add(score, label)
-    return single.result().ap
+    with Behind() as behind:
+        frames = track(found.frames, found.name, total=len(found.frames), unit="frames")
+        for frame, (image, label) in read_ahead(frames, read_frame):
+            behind(judge, frame.name, predict(predictor, image, scores, frame.name), label)
+    return AnomalySetResult(
+        found,
+        pixels,
+        scores={name: frames.pool.result() for name, frames in scored.items()},
+        frames={name: frames.metrics for name, frames in scored.items()},
+        counts={name: frames.counts for name, frames in scored.items()},
+        intervals={name: intervals(frames.counts) for name, frames in scored.items()},
+    )
 
 
 def _judge_segmentation(found: SegmentationSet, predictor: Predictor) -> SegmentationSetResult:
     metrics = SegmentationMetrics()
-    for frame in track(found.frames, found.name, total=len(found.frames), unit="frames"):
-        try:
-            image, label = read_image(frame), read_semantic(frame)
-        except BadInput as error:
-            raise UserError(f"Frame {frame.id} cannot be read: {error.detail}.") from error
+    frames = track(found.frames, found.name, total=len(found.frames), unit="frames")
+    for frame, (image, label) in read_ahead(frames, _read_semantic_frame):
         semantic = predict(predictor, image, (), frame.id, semantic=True).semantic
         assert semantic is not None
         metrics.add(semantic, label, frame.id)
     notes = (*found.notes, *_seen(predictor.describe))
     return SegmentationSetResult(replace(found, notes=notes), metrics.result())
+
+
+def _read_semantic_frame(frame: CityscapesFrame) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
+    try:
+        return read_image(frame), read_semantic(frame)
+    except BadInput as error:
+        raise UserError(f"Frame {frame.id} cannot be read: {error.detail}.") from error
 
 
 def _seen(describe: Mapping[str, Any]) -> tuple[str, ...]:

@@ -120,9 +120,10 @@ def _section(name: str, found: AnomalySetResult, predictor: Predictor, count: in
         for number, (score, values) in enumerate(metrics.items())
     ]
     shown = max(metrics, key=lambda score: metrics[score]["AP"])
+    frame_ap = {frame: values["AP"] for frame, values in found.frames[shown].items() if values is not None}
     frames = {frame.name: frame for frame in found.found.frames}
     pictures = []
-    for kind, frame in choose_frames(found.frame_ap[shown], count):
+    for kind, frame in choose_frames(frame_ap, count):
         image, label = read_frame(frames[frame])
         score = predict(predictor, image, (shown,), frame).scores[shown]
         limits = value_range(score[label != IGNORE])
@@ -130,7 +131,7 @@ def _section(name: str, found: AnomalySetResult, predictor: Predictor, count: in
         pictures.append(
             _Picture(
                 frame=frame,
-                ap=percent(found.frame_ap[shown][frame]),
+                ap=percent(frame_ap[frame]),
                 kind=kind,
                 image=_jpeg(outline(image, label)),
                 heat=_jpeg(outline(heat_map(image, score, limits), label, 1)),

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from eval.benchmarks import find_sets
+from eval.frame_figures import load_counts
 from eval.metrics import PixelMetrics
 from eval.predictor import Prediction, Predictor
 from eval.run import evaluate
@@ -65,7 +66,34 @@ def test_results_json(worlds: Path, tmp_path: Path, predictor: Predictor, load: 
     assert segmentation["iou_per_class"]["car"] is None
     curves = load(tmp_path / "out" / "curves.json")
     assert set(curves["RoadAnomaly_jpg"]["bright"]) == {"tpr", "fpr", "precision"}
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["curves.json", "results.json"]
+    names = ["counts.npz", "curves.json", "frames.json", "results.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    bright = track["scores"]["bright"]
+    assert [row["of"] for row in bright["intervals"]] == list(bright["metrics"])
+    assert all(0 <= row["low"] <= row["high"] <= 1 for row in bright["intervals"])
+
+
+def test_single_frames_are_written_and_read_back(worlds: Path, tmp_path: Path, predictor: Predictor) -> None:
+    from eval.benchmarks import BenchmarkSet, read_frame
+
+    sets = find_sets("roadanomaly", worlds)
+    results = evaluate(sets, predictor, ["bright"], tmp_path)
+    (found,) = sets
+    assert isinstance(found, BenchmarkSet)
+    frames = load(tmp_path / "frames.json")["sets"][found.name]["bright"]
+    counts = load_counts(tmp_path / "counts.npz")[found.name]["bright"]
+    assert list(frames) == [frame.name for frame in found.frames]
+    assert len(counts) == len(frames)
+    for frame, counted in zip(found.frames, counts, strict=True):
+        image, label = read_frame(frame)
+        pool = PixelMetrics()
+        pool.add(predictor.predict(image, ["bright"]).scores["bright"], label)
+        assert frames[frame.name] == pytest.approx(pool.result().metrics, abs=1e-12)
+        assert (counted.known.sum(), counted.anomaly.sum()) == ((label == 0).sum(), (label == 1).sum())
+    assert results.counts()[found.name]["bright"][0].bins.tolist() == counts[0].bins.tolist()
+    (tmp_path / "counts.npz").write_bytes((tmp_path / "counts.npz").read_bytes()[:300])
+    with pytest.raises(UserError, match="holds no counts of an evaluation"):
+        load_counts(tmp_path / "counts.npz")
 
 
 def test_the_figures_are_the_pooled_ones(worlds: Path, predictor: Predictor) -> None:

@@ -1,0 +1,65 @@
+"""Doing things meanwhile keeps order and errors."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from eval.overlap import Behind, read_ahead
+
+
+def test_items_come_in_order_and_the_next_one_is_read_meanwhile() -> None:
+    read = [threading.Event() for _ in range(4)]
+
+    def reader(number: int) -> int:
+        read[number].set()
+        return number * number
+
+    seen = []
+    for number, content in read_ahead(range(4), reader):
+        assert number == 3 or read[number + 1].wait(10)
+        seen.append((number, content))
+    assert seen == [(0, 0), (1, 1), (2, 4), (3, 9)]
+    assert list(read_ahead([], reader)) == []
+
+
+def test_a_frame_that_cannot_be_read_is_told_in_its_turn() -> None:
+    def reader(number: int) -> int:
+        if number == 1:
+            raise ValueError("broken")
+        return number
+
+    seen = []
+    with pytest.raises(ValueError, match="broken"):
+        for number, _ in read_ahead(range(3), reader):
+            seen.append(number)
+    assert seen == [0]
+
+
+def test_calls_run_behind_in_order() -> None:
+    done = []
+    with Behind() as behind:
+        for number in range(5):
+            behind(done.append, number)
+    assert done == list(range(5))
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_an_error_behind_is_raised(last: bool) -> None:
+    def fail() -> None:
+        raise ValueError("behind")
+
+    with pytest.raises(ValueError, match="behind"), Behind() as behind:
+        behind(fail)
+        if not last:
+            behind(lambda: None)
+
+
+def test_the_first_error_wins() -> None:
+    def fail() -> None:
+        raise ValueError("behind")
+
+    with pytest.raises(KeyError), Behind() as behind:
+        behind(fail)
+        raise KeyError("here")
