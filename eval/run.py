@@ -2,7 +2,8 @@
 
 The figures go into one file, written at the end under a temporary name and renamed: a run that fails or is killed
 leaves no half-written results. Beside it lie curves.json, thinned PR and ROC points for plots, and the figures of
-single frames (`frame_figures.py`). An interval holds the figure in 95 % of draws of as many frames (`metrics/bootstrap.py`).
+single frames (`frame_figures.py`). An interval holds the figure in 95 % of draws of as many frames
+(`metrics/bootstrap.py`).
 
     {"schema": 1, "created_by": {"anomsynth": "0.1.0"}, "predictor": {...},
      "sets": {SET: {"benchmark": ..., "layout": "official" | "flat", "frames": 10, "notes": [...],

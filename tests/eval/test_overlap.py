@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -30,11 +31,10 @@ def test_a_frame_that_cannot_be_read_is_told_in_its_turn() -> None:
             raise ValueError("broken")
         return number
 
-    seen = []
+    frames = read_ahead(range(3), reader)
+    assert next(frames) == (0, 0)
     with pytest.raises(ValueError, match="broken"):
-        for number, _ in read_ahead(range(3), reader):
-            seen.append(number)
-    assert seen == [0]
+        next(frames)
 
 
 def test_calls_run_behind_in_order() -> None:
@@ -45,21 +45,26 @@ def test_calls_run_behind_in_order() -> None:
     assert done == list(range(5))
 
 
-@pytest.mark.parametrize("last", [True, False])
-def test_an_error_behind_is_raised(last: bool) -> None:
-    def fail() -> None:
-        raise ValueError("behind")
+def fail(*_: object) -> None:
+    raise ValueError("behind")
 
-    with pytest.raises(ValueError, match="behind"), Behind() as behind:
-        behind(fail)
-        if not last:
-            behind(lambda: None)
+
+@pytest.mark.parametrize("calls", [[fail], [fail, print], [print, fail]])
+def test_an_error_behind_is_raised(calls: list[Callable[..., None]]) -> None:
+    def work() -> None:
+        with Behind() as behind:
+            for call in calls:
+                behind(call)
+
+    with pytest.raises(ValueError, match="behind"):
+        work()
 
 
 def test_the_first_error_wins() -> None:
-    def fail() -> None:
-        raise ValueError("behind")
+    def work() -> None:
+        with Behind() as behind:
+            behind(fail)
+            raise KeyError("here")
 
-    with pytest.raises(KeyError), Behind() as behind:
-        behind(fail)
-        raise KeyError("here")
+    with pytest.raises(KeyError):
+        work()

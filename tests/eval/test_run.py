@@ -73,7 +73,9 @@ def test_results_json(worlds: Path, tmp_path: Path, predictor: Predictor, load: 
     assert all(0 <= row["low"] <= row["high"] <= 1 for row in bright["intervals"])
 
 
-def test_single_frames_are_written_and_read_back(worlds: Path, tmp_path: Path, predictor: Predictor) -> None:
+def test_single_frames_are_written_and_read_back(
+    worlds: Path, tmp_path: Path, predictor: Predictor, load: Callable[[Path], Any]
+) -> None:
     from eval.benchmarks import BenchmarkSet, read_frame
 
     sets = find_sets("roadanomaly", worlds)
