@@ -160,9 +160,9 @@ def test_page_predicts_few_frames(
     asked: list[Sequence[str]] = []
     inner = predictor.predict
 
-    def counting(image: np.ndarray, scores: Sequence[str]) -> Prediction:
+    def counting(image: np.ndarray, scores: Sequence[str], *, semantic: bool = False) -> Prediction:
         asked.append(scores)
-        return inner(image, scores)
+        return inner(image, scores, semantic=semantic)
 
     monkeypatch.setattr(predictor, "predict", counting)
     write_page(results, predictor, tmp_path / "out")
