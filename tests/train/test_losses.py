@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from train.losses.known import known_cross_entropy
 from train.losses.ovr import top_k_ovr
-from train.methods.ovr import distance
+from train.methods.ovr import KeepKind, distance
 
 
 def softplus(x: float) -> float:
@@ -102,6 +102,26 @@ def test_losses_are_float32_under_autocast() -> None:
     assert all(loss.dtype == torch.float32 for loss in low)
     assert float(low[0]) == pytest.approx(naive_ovr(logits.float(), outlier, 5, 2.0), rel=1e-5)
     assert float(low[1]) == pytest.approx(naive_cross_entropy(logits.float(), semantic), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["kl", "logits", "energy"])
+@pytest.mark.parametrize("balance", [0.0, 0.4, 1.0])
+def test_balanced_distance_by_hand(kind: KeepKind, balance: float) -> None:
+    torch.manual_seed(4)
+    then = torch.randn(2, 5, 4, 6)
+    then[:, 0] += 2  # most pixels are of class 0
+    now = then + torch.randn_like(then) / 3
+    known = torch.rand(2, 4, 6) < 0.8
+    pixels = [(n, y, x) for n in range(2) for y in range(4) for x in range(6) if known[n, y, x]]
+    classes = [int(then[n, :, y, x].argmax()) for n, y, x in pixels]
+    total = weight = 0.0
+    for (n, y, x), of_class in zip(pixels, classes, strict=True):
+        alone = torch.zeros_like(known)
+        alone[n, y, x] = True
+        share = classes.count(of_class) ** -balance
+        total += share * float(distance(now, then, alone, kind))
+        weight += share
+    assert float(distance(now, then, known, kind, balance=balance)) == pytest.approx(total / weight, rel=1e-5)
 
 
 def test_distances_are_what_they_say() -> None:

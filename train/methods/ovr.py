@@ -65,6 +65,10 @@ class OvrConfig(TrainConfig):
     keep_on: Literal["known", "labelled"] = "known"
     """Pixels that `keep` looks at: the known ones, or the pasted anomalies too. Only `kl` can be asked of anomalies
     without contradicting the OvR term: it then asks for lowering their logits together, not for re-sorting them."""
+    keep_balance: float = Field(0.0, ge=0, le=1)
+    """How much `keep` looks after rare classes: a pixel counts n ** -b, n the pixels that the start network gives its
+    class in the batch. 0: all pixels count alike, so road and buildings decide; 1: all classes do. mIoU is a mean
+    over classes, and what few frames hold little of (rider, wall, bicycle) is what it loses first."""
     average: float = Field(1.0, gt=0, le=1)
     """Weight of the tuned network when its weights are averaged with the start network's at the end (WiSE-FT,
     Wortsman et al., CVPR 2022): theta = (1 - a) theta_start + a theta_tuned; 1 keeps the tuned weights."""
@@ -88,7 +92,7 @@ def prepare(network: SegmentationNetwork, config: OvrConfig, pool: TrainingPool)
             with torch.no_grad():
                 before = start.to(images.device)(images)[:, :NUM_CLASSES]
             pixels = anomaly == KNOWN if config.keep_on == "known" else anomaly != IGNORE
-            kept = distance(logits, before, pixels, config.keep_kind)
+            kept = distance(logits, before, pixels, config.keep_kind, balance=config.keep_balance)
             loss = loss + config.keep * kept
             report["keep"] = kept.detach()
         return loss, report
@@ -101,6 +105,8 @@ def distance(
     before: Float[Tensor, "n c h w"],
     pixels: Bool[Tensor, "n h w"],
     kind: KeepKind,
+    *,
+    balance: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Mean distance of two networks' answers over some pixels, in float32; zero where there are none.
 
@@ -110,15 +116,20 @@ def distance(
         pixels: those that count.
         kind: `kl`: KL(before || now) of the softmax; `logits`: mean squared difference; `energy`: squared
             difference of log sum exp.
+        balance: b of the weights n ** -b, n the pixels of the class that `before` gives a pixel; 0 is the plain mean.
     """
     now, then = (z.movedim(1, -1)[pixels].float() for z in (logits, before))
     if now.shape[0] == 0:
         return logits.sum().float() * 0.0
     if kind == "kl":
-        return functional.kl_div(now.log_softmax(1), then.log_softmax(1), reduction="batchmean", log_target=True)
-    if kind == "logits":
-        return (now - then).square().mean()
-    return (now.logsumexp(1) - then.logsumexp(1)).square().mean()
+        given = functional.kl_div(now.log_softmax(1), then.log_softmax(1), reduction="none", log_target=True).sum(1)
+    elif kind == "logits":
+        given = (now - then).square().mean(1)
+    else:
+        given = (now.logsumexp(1) - then.logsumexp(1)).square()
+    classes = then.argmax(1)
+    weights = torch.bincount(classes).clamp(min=1).to(given.dtype).pow(-balance)[classes]
+    return (weights * given).sum() / weights.sum()
 
 
 def finish(network: SegmentationNetwork, start: Mapping[str, Tensor], config: OvrConfig) -> None:
