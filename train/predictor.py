@@ -1,7 +1,8 @@
 """A network as `eval` sees it: one image in, score maps and trainIds at the image's own size out.
 
-The protocol: Pillow's bilinear resize to the network's input size, RGB / 255, logits upsampled bilinearly to the size
-of the image, then the score. Interpolating logits before the score is what the papers do (methods.md, section D).
+The protocol: Pillow's bilinear resize to the network's input size, RGB / 255, logits (the mean over several looks:
+`views.py`) upsampled bilinearly to the size of the image, then the score. Interpolating logits before the score is
+what the papers do.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from PIL import Image
 from eval.predictor import Prediction
 from eval.scores import score_maps, score_names
 from shards.errors import UserError
-from train.checkpoint import fingerprint, load_checkpoint
+from train.checkpoint import WEIGHTS, fingerprint, load_checkpoint
 from train.devices import choose_device, memory_advice
 from train.networks import SegmentationNetwork, build_network, load_weights
+from train.views import Views, view_logits
 
 
 class NetworkPredictor:
@@ -31,9 +33,10 @@ class NetworkPredictor:
         input_size: (width, height) that images are resized to; the network's own without it.
         device: where it runs.
         describe: what results.json shall say of it.
+        views: how often and in which pieces the network looks at an image.
 
     Raises:
-        UserError: the network cannot take that input size.
+        UserError: the network cannot take that input size, or such pieces of it.
     """
 
     def __init__(
@@ -43,11 +46,16 @@ class NetworkPredictor:
         input_size: tuple[int, int] | None = None,
         device: torch.device | None = None,
         describe: Mapping[str, Any] | None = None,
+        views: Views | None = None,
     ) -> None:
         self._device = device or torch.device("cpu")
         self._network = network.to(self._device).eval()
-        self._size = network.check_input(input_size or network.input_size)
-        self._describe = {**(describe or {}), "input_size": list(self._size)}
+        self._views = views or Views()
+        self._size = input_size or network.input_size
+        if self._views.tile is None:
+            network.check_input(self._size)
+        self._views.check(network, self._size)
+        self._describe = {**(describe or {}), "input_size": list(self._size), **self._views.describe}
 
     @property
     def describe(self) -> Mapping[str, Any]:
@@ -71,7 +79,7 @@ class NetworkPredictor:
         """
         resized = Image.fromarray(image).resize(self._size, Image.Resampling.BILINEAR)
         pixels = torch.from_numpy(np.array(resized)).to(self._device)
-        logits = self._network(pixels.movedim(-1, 0)[None].float() / 255)[0]
+        logits = view_logits(self._network, pixels.movedim(-1, 0).float() / 255, self._views)
         maps = score_maps(scores, logits, image.shape[:2], semantic=semantic)
         return Prediction(
             scores={name: score.cpu().numpy() for name, score in maps.scores.items()},
@@ -86,6 +94,7 @@ def predictor_from(
     weights: Path | None = None,
     input_size: tuple[int, int] | None = None,
     device: str = "auto",
+    views: Views | None = None,
 ) -> NetworkPredictor:
     """The predictor that the words of a command describe.
 
@@ -95,6 +104,7 @@ def predictor_from(
         weights: its weight file.
         input_size: (width, height) instead of the network's own.
         device: auto, cpu or cuda.
+        views: how often and in which pieces the network looks at an image.
 
     Raises:
         UserError: not exactly one of the two ways, an input size that the network cannot take, or what
@@ -105,10 +115,12 @@ def predictor_from(
     where = choose_device(device)
     if checkpoint is not None:
         network, info = load_checkpoint(checkpoint)
+        run = (checkpoint.parent if checkpoint.is_file() else checkpoint).resolve()
         describe: dict[str, Any] = {
             "network": info.network.name,
             "method": info.method,
-            "checkpoint": (checkpoint.parent if checkpoint.is_file() else checkpoint).resolve().name,
+            "checkpoint": run.name,
+            "checkpoint_sha256": fingerprint(run / WEIGHTS),
             "step": info.step,
             "saw": info.saw,
         }
@@ -126,4 +138,4 @@ def predictor_from(
             "saw": ["unknown"],
         }
         size = input_size or network.input_size
-    return NetworkPredictor(network, input_size=size, device=where, describe=describe)
+    return NetworkPredictor(network, input_size=size, device=where, describe=describe, views=views)
