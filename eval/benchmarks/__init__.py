@@ -3,54 +3,93 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from eval.benchmarks import cityscapes, fishyscapes, roadanomaly, shardset, smiyc
+from eval.benchmarks import (
+    acdcpoc,
+    bddanomaly,
+    cityscapes,
+    fishyscapes,
+    lostandfound,
+    muad,
+    roadanomaly,
+    shardset,
+    smiyc,
+    streethazards,
+)
 from eval.benchmarks.cityscapes import SegmentationSet
-from eval.benchmarks.folders import WrongFolder, guess
-from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet, PixelCounts, count_pixels, read_frame
+from eval.benchmarks.finder import AnySet, Finder, plain
+from eval.benchmarks.folders import WrongFolder, guess, is_flat
+from eval.benchmarks.sets import (
+    BenchmarkFrame,
+    BenchmarkSet,
+    PixelCounts,
+    UnlabelledFrame,
+    UnlabelledSet,
+    count_pixels,
+    read_frame,
+    read_semantic,
+)
+from eval.benchmarks.smiyc import find_test_frames
 from shards.cards import Card
 from shards.errors import UserError
 
-AnySet = BenchmarkSet | SegmentationSet
-
-CARDS: Mapping[str, Card] = {
-    module.CARD.name: module.CARD for module in (fishyscapes, roadanomaly, smiyc, cityscapes, shardset)
-}
-"""Benchmark name -> card."""
-
-
-FINDERS: Mapping[str, Callable[[Path], Sequence[AnySet]]] = {
-    "fishyscapes": fishyscapes.find,
-    "roadanomaly": roadanomaly.find,
-    "smiyc": smiyc.find,
-    "cityscapes": cityscapes.find,
-    "shards": shardset.find,
+FINDERS: Mapping[str, Finder[Any]] = {
+    finder.card.name: finder
+    for finder in (
+        Finder(fishyscapes.CARD, fishyscapes.Options, fishyscapes.find),
+        plain(roadanomaly.CARD, roadanomaly.find),
+        plain(smiyc.CARD, smiyc.find),
+        Finder(lostandfound.CARD, lostandfound.Options, lostandfound.find),
+        Finder(streethazards.CARD, streethazards.Options, streethazards.find),
+        Finder(acdcpoc.CARD, acdcpoc.Options, acdcpoc.find),
+        Finder(muad.CARD, muad.Options, muad.find),
+        Finder(bddanomaly.CARD, bddanomaly.Options, bddanomaly.find),
+        plain(cityscapes.CARD, cityscapes.find),
+        plain(shardset.CARD, shardset.find),
+    )
 }
 """Benchmark name -> how its folder is read."""
+
+CARDS: Mapping[str, Card] = {name: finder.card for name, finder in FINDERS.items()}
+"""Benchmark name -> card."""
 
 EVERYTHING = "all"
 
 
-def find_sets(benchmark: str, folder: Path) -> list[AnySet]:
+def find_sets(benchmark: str, folder: Path, overrides: Iterable[str] = ()) -> list[AnySet]:
     """The sets of a benchmark that a folder holds.
 
     Args:
         benchmark: a key of `FINDERS`, or "all" for every set that is recognised in the folder.
         folder: one set, or a parent of several.
+        overrides: options of the benchmark as words `key=value`, or `benchmark.key=value` for "all".
 
     Raises:
-        UserError: unknown benchmark; a folder that is something else or incomplete.
+        UserError: unknown benchmark or option; a folder that is something else or incomplete.
     """
     if benchmark == EVERYTHING:
-        return _find_all(folder)
+        return _find_all(folder, _by_benchmark(overrides))
     if benchmark not in FINDERS:
         raise UserError(f"There is no benchmark {benchmark!r}. The benchmarks are: {', '.join(FINDERS)}.")
-    return list(FINDERS[benchmark](folder))
+    return FINDERS[benchmark](folder, overrides)
 
 
-def _find_all(folder: Path) -> list[AnySet]:
+def _by_benchmark(overrides: Iterable[str]) -> Mapping[str, list[str]]:
+    sorted_out: dict[str, list[str]] = {}
+    for word in overrides:
+        benchmark, dot, rest = word.partition(".")
+        if not dot or benchmark not in FINDERS:
+            raise UserError(
+                f"--set {word}: for all benchmarks, say whose option it is, such as fishyscapes.cityscapes=DIR."
+            )
+        sorted_out.setdefault(benchmark, []).append(rest)
+    return sorted_out
+
+
+def _find_all(folder: Path, overrides: Mapping[str, list[str]]) -> list[AnySet]:
     """Every set of a folder and of the folders inside it; the shards that may lie there are no benchmark.
 
     Raises:
@@ -58,10 +97,16 @@ def _find_all(folder: Path) -> list[AnySet]:
     """
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}. Give --data a folder that holds benchmarks.")
+    if is_flat(folder) and guess(folder) is None:
+        raise UserError(
+            f"Neither the name of {folder} nor those of its labels tell which benchmark it is; "
+            f"name it: anomsynth eval {'|'.join(FINDERS)} --data DIR."
+        )
     sets: list[AnySet] = []
-    for find in (fishyscapes.find, roadanomaly.find, smiyc.find):
-        with contextlib.suppress(WrongFolder):
-            sets += find(folder)
+    for name, finder in FINDERS.items():
+        if name not in ("cityscapes", "shards"):
+            with contextlib.suppress(WrongFolder):
+                sets += finder(folder, overrides.get(name, ()))
     for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
         if guess(place) == "cityscapes":
             sets += cityscapes.find(place)
@@ -80,9 +125,14 @@ __all__ = [
     "AnySet",
     "BenchmarkFrame",
     "BenchmarkSet",
+    "Finder",
     "PixelCounts",
     "SegmentationSet",
+    "UnlabelledFrame",
+    "UnlabelledSet",
     "count_pixels",
     "find_sets",
+    "find_test_frames",
     "read_frame",
+    "read_semantic",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from eval.benchmarks import find_sets
@@ -12,15 +13,21 @@ from shards.layouts.problem import Problem
 from shards.progress import track
 
 
-def check_benchmark(benchmark: str, folder: Path, *, decode: bool) -> CheckReport:
+def check_benchmark(benchmark: str, folder: Path, overrides: Iterable[str] = (), *, decode: bool) -> CheckReport:
     """Frames and label pixels of every set; with `decode`, the images are read, too.
+
+    Args:
+        benchmark: as for `find_sets`.
+        folder: one set, or a parent of several.
+        overrides: options of the benchmark as words `key=value`.
+        decode: whether to read the images, not just the labels.
 
     Raises:
         UserError: the folder is no such benchmark, or a set of it has half pairs.
     """
     facts: list[tuple[str, str]] = []
     problems: list[Problem] = []
-    for found in find_sets(benchmark, folder):
+    for found in find_sets(benchmark, folder, overrides):
         if isinstance(found, BenchmarkSet):
             _check_set(found, facts, problems, decode=decode)
     return CheckReport(tuple(facts), tuple(problems))

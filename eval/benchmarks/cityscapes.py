@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from eval.benchmarks.folders import guess, wrong_folder
 from shards.cards import Card
 from shards.errors import UserError
 from shards.layouts.cityscapes import CityscapesFrame, scan_cityscapes
@@ -38,6 +39,8 @@ def find(folder: Path, split: str = "val") -> list[SegmentationSet]:
     Raises:
         UserError: it is not Cityscapes, the split is empty, or a file is without its partner.
     """
+    if folder.is_dir() and guess(folder) not in (CARD.name, None):
+        raise wrong_folder(folder, CARD.name, "leftImg8bit/ and gtFine/")
     scan = scan_cityscapes(folder, split)
     # A stray file is none of our business; half a pair means that the set is not whole.
     broken = [problem for problem in scan.problems if problem.reason != "unrecognised-name"]

@@ -6,8 +6,8 @@ be downloaded too; they are joined by that base name, wherever below the folder 
     .../DDDD_<base>_labels.png          0 known, 1 anomaly, 255 void
     .../<base>_leftImg8bit.png
 
-The flat layout (`folders.py`) is read for both. Static is read flat only, composed: the official download adds
-overlays to Cityscapes images, and its versions 1 to 3 are not comparable with each other.
+The flat layout (`folders.py`) is read for both. The official download of Static holds overlays that are added to
+images of Cityscapes: `fishyscapes_static.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
+from pydantic import field_validator
+
+from eval.benchmarks.fishyscapes_static import (
+    IMAGE,
+    PUBLISHED,
+    cityscapes_images,
+    images_below,
+    overlay_folders,
+    static_set,
+)
 from eval.benchmarks.folders import (
     OFFICIAL_MASK,
     candidates,
@@ -27,6 +38,7 @@ from eval.benchmarks.folders import (
 )
 from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet
 from shards.cards import Card
+from shards.config import Config
 from shards.errors import UserError
 
 CARD = Card(
@@ -37,58 +49,93 @@ CARD = Card(
     venue="IJCV",
     year=2021,
     url="https://fishyscapes.com",
-    needs=("masks of Fishyscapes Lost & Found and images of LostAndFound, or flat images/ + labels_masks/ folders",),
+    needs=(
+        "Lost & Found: the masks, and the images of LostAndFound",
+        "Static: masks and overlays of one version, and the images of Cityscapes val",
+        "or flat images/ + labels_masks/ folders of either",
+    ),
     licence="LostAndFound and Cityscapes images: non-commercial, no redistribution",
 )
 
-_IMAGE = re.compile(r"(?P<base>.+)_leftImg8bit\.png")
 _EXPECTED = (
     "masks DDDD_<base>_labels.png with LostAndFound images <base>_leftImg8bit.png anywhere below it, "
-    "or images/ + labels_masks/"
+    "the same masks beside overlays DDDD_<base>_rgb.npz, or images/ + labels_masks/"
 )
 
 
-def find(folder: Path) -> list[BenchmarkSet]:
+class Options(Config):
+    """What may differ between copies of Fishyscapes."""
+
+    cityscapes: Path | None = None
+    """Folder of Cityscapes, to whose val images the overlays of Static are added; default: looked for in the data."""
+
+    version: Literal["1", "2", "3"] | None = None
+    """Version of Static, where no folder's name tells it."""
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _word(cls, value: object) -> object:
+        """A bare 3 is a number in JSON."""
+        return str(value) if type(value) is int else value
+
+
+DEFAULT = Options()
+
+
+def find(folder: Path, options: Options = DEFAULT) -> list[BenchmarkSet]:
     """The Fishyscapes sets of a folder: itself, or those inside it.
 
     Raises:
         UserError: it holds none, or an incomplete one.
     """
     flat = [path for path in candidates(folder, CARD.name) if is_flat(path)]
-    sets = [BenchmarkSet(path.name, CARD.name, "flat", flat_frames(path)) for path in flat]
-    if folder not in flat and guess(folder) in (CARD.name, None):
-        sets += _official_sets(folder, flat)
+    sets = [BenchmarkSet(path.name, CARD.name, "flat", flat_frames(path), (), _published(path)) for path in flat]
+    if folder not in flat and guess(folder) in (CARD.name, "lostandfound", None):
+        static = overlay_folders(folder, flat)
+        sets += _static_sets(folder, static, options)
+        sets += _lost_and_found(folder, [*flat, *static])
     if not sets:
         raise wrong_folder(folder, CARD.name, _EXPECTED)
     return check_unique(sorted(sets, key=lambda found: found.name), folder)
 
 
-def _official_sets(folder: Path, flat: list[Path]) -> list[BenchmarkSet]:
-    below = [path for path in sorted(folder.rglob("*.png")) if not any(path.is_relative_to(other) for other in flat)]
+def _published(folder: Path) -> int | None:
+    """Frames of the published set that a flat folder's name says."""
+    if "static" in folder.name.lower():
+        return PUBLISHED
+    return 100 if re.search(r"lost|laf", folder.name.lower()) else None
+
+
+def _static_sets(folder: Path, places: list[Path], options: Options) -> list[BenchmarkSet]:
+    if not places:
+        return []
+    images = cityscapes_images(options.cityscapes) if options.cityscapes else images_below(folder)
+    return [static_set(place, CARD.name, place.name, images, options.version) for place in places]
+
+
+def _lost_and_found(folder: Path, others: list[Path]) -> list[BenchmarkSet]:
+    below = [
+        path for path in sorted(folder.rglob("*.png")) if not any(path.is_relative_to(other) for other in others)
+    ]
     masks = [(path, match) for path in below if (match := OFFICIAL_MASK.fullmatch(path.name))]
     if not masks:
         return []
     images: dict[str, Path] = {}
     for path in below:
-        if match := _IMAGE.fullmatch(path.name):
+        if match := IMAGE.fullmatch(path.name):
             images.setdefault(match["base"], path)
     _check_complete(folder, masks, images)
     frames = tuple(
         BenchmarkFrame(f"{match['number']}_{match['base']}", images[match["base"]], path)
         for path, match in sorted(masks, key=lambda mask: mask[0].name)
     )
-    return [BenchmarkSet(_name(folder, masks), CARD.name, "official", frames)]
+    return [BenchmarkSet(_name(folder, masks), CARD.name, "official", frames, (), 100)]
 
 
 def _check_complete(folder: Path, masks: list[tuple[Path, re.Match[str]]], images: Mapping[str, Path]) -> None:
     missing = [match["base"] for _, match in masks if match["base"] not in images]
     if missing:
         shown = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
-        if any(folder.rglob("*.npz")):
-            raise UserError(
-                f"{folder} holds masks with .npz overlays: the official download of Fishyscapes Static. "
-                "Compose the images first and lay them out flat: images/<key>.png and labels_masks/<key>.png."
-            )
         raise UserError(
             f"{folder} is incomplete: {len(missing)} of {len(masks)} masks are without their LostAndFound image "
             f"<base>_leftImg8bit.png anywhere below it: {shown}. Put leftImg8bit/ of LostAndFound beside the masks."

@@ -14,14 +14,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet, Encoding
+from eval.benchmarks.encoding import PLAIN, Encoding
+from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet
+from eval.benchmarks.trees import IMAGE_SUFFIXES, TREES, halves, roots
 from shards.errors import UserError
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 OFFICIAL_MASK = re.compile(r"(?P<number>\d{4})_(?P<base>.+)_labels\.png")
 """A mask of the Fishyscapes download."""
 
-_LABEL_ENDINGS = re.compile(r"(_labels_semantic|_labels|_leftImg8bit)$")
+_LABEL_ENDINGS = re.compile(
+    r"(_labels_semantic|_labels|_leftImg8bit|_gtCoarse_labelIds|_leftLabel|_rgb_anon|_gt_labelIds|_train_id)$"
+)
 _NAMES: Mapping[str, re.Pattern[str]] = {
     # The first that matches wins: RoadAnomaly21 is SMIYC's AnomalyTrack, not RoadAnomaly.
     "smiyc": re.compile(
@@ -30,7 +33,13 @@ _NAMES: Mapping[str, re.Pattern[str]] = {
     "fishyscapes": re.compile(r"fishy|^fs(_|$)|fs_|lost_?and_?found|lost_?found|^laf"),
     "roadanomaly": re.compile(r"road_?anomaly"),
     "cityscapes": re.compile(r"cityscapes"),
+    "streethazards": re.compile(r"street_?hazards"),
+    "acdc-poc": re.compile(r"acdc"),
+    "muad": re.compile(r"muad"),
+    "bdd-anomaly": re.compile(r"bdd"),
 }
+_FLAT = frozenset(_NAMES) - {"cityscapes"}
+"""What a flat folder can be."""
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -49,21 +58,27 @@ def is_flat(folder: Path) -> bool:
 
 def guess(folder: Path) -> str | None:
     """The benchmark that a folder looks like: by its structure, else by its name; None if neither tells."""
-    if (folder / "leftImg8bit").is_dir() and (folder / "gtFine").is_dir():
-        return "cityscapes"
+    for benchmark in TREES:
+        if halves(folder, benchmark) is not None:
+            return benchmark
     if (folder / "frames").is_dir():
         return "roadanomaly"
-    by_name = next((key for key, pattern in _NAMES.items() if pattern.search(folder.name.lower())), None)
+    by_name = named(folder)
     if is_flat(folder):
-        if by_name in ("smiyc", "fishyscapes", "roadanomaly"):
+        if by_name in _FLAT:
             return by_name
         labels = [path.name for path in images_in(folder / "labels_masks")]
         if any(name.endswith("_labels_semantic.png") for name in labels):
             return "smiyc"
         return "fishyscapes" if any(OFFICIAL_MASK.fullmatch(name) for name in labels) else None
-    if by_name is None and any(OFFICIAL_MASK.fullmatch(path.name) for path in images_in(folder)):
+    if by_name in (None, "fishyscapes") and any(OFFICIAL_MASK.fullmatch(path.name) for path in images_in(folder)):
         return "fishyscapes"
     return None
+
+
+def named(folder: Path) -> str | None:
+    """The benchmark that a folder's name says, whatever is in it."""
+    return next((key for key, pattern in _NAMES.items() if pattern.search(folder.name.lower())), None)
 
 
 def candidates(folder: Path, benchmark: str) -> list[Path]:
@@ -92,14 +107,23 @@ def wrong_folder(folder: Path, benchmark: str, expected: str) -> WrongFolder:
     """The sentence for a folder that is not the benchmark: expected, found, what it may be instead."""
     entries = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
     found = ", ".join(entries[:6]) + (f" and {len(entries) - 6} more" if len(entries) > 6 else "") or "nothing"
-    inside = {guess(path) for path in folder.iterdir() if path.is_dir()} if not guess(folder) else {guess(folder)}
-    others = sorted({other for other in inside if other and other != benchmark})
+    others = [other for other in _looks_like(folder) if other != benchmark]
+    article = "an" if benchmark[0] in "aeio" else "a"
     hint = f" It looks like: {', '.join(others)}." if others else ""
-    return WrongFolder(f"{folder} is not a {benchmark} folder: expected {expected}; found {found}.{hint}")
+    return WrongFolder(f"{folder} is not {article} {benchmark} folder: expected {expected}; found {found}.{hint}")
+
+
+def _looks_like(folder: Path) -> list[str]:
+    """What the folder, or else a folder not far below it, may be."""
+    here = guess(folder)
+    if here is not None:
+        return [here]
+    found = {guess(path) for path in folder.iterdir() if path.is_dir()}
+    return sorted({other for other in found if other} | {name for name in TREES if roots(folder, name)})
 
 
 def pair(
-    images: Iterable[Path], labels: Iterable[Path], where: Path, encoding: Encoding = "0-1-255"
+    images: Iterable[Path], labels: Iterable[Path], where: Path, encoding: Encoding = PLAIN
 ) -> tuple[BenchmarkFrame, ...]:
     """Pair images and labels by the key in their names.
 
@@ -118,7 +142,7 @@ def pair(
 
 
 def flat_frames(
-    folder: Path, keep: Callable[[str], bool] = lambda key: True, encoding: Encoding = "0-1-255"
+    folder: Path, keep: Callable[[str], bool] = lambda key: True, encoding: Encoding = PLAIN
 ) -> tuple[BenchmarkFrame, ...]:
     """The pairs of a flat folder; coloured copies of the labels are no labels.
 

@@ -17,6 +17,7 @@ import json
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from eval.benchmarks.encoding import TWO_AND_UP
 from eval.benchmarks.folders import candidates, flat_frames, images_in, is_flat, wrong_folder
 from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet, read_stored_label
 from shards.cards import Card
@@ -57,10 +58,10 @@ def _read_set(folder: Path) -> BenchmarkSet:
     highest = max(_highest(frame) for frame in frames)
     notes: tuple[str, ...] = ()
     if highest >= 2:
-        frames = tuple(replace(frame, encoding="2-is-anomaly") for frame in frames)
+        frames = tuple(replace(frame, encoding=TWO_AND_UP) for frame in frames)
     else:
         notes = ("No label holds a 2: taken as a processed mirror, in which 1 is the anomaly.",)
-    return BenchmarkSet(folder.name, CARD.name, "flat" if flat else "official", frames, notes)
+    return BenchmarkSet(folder.name, CARD.name, "flat" if flat else "official", frames, notes, 60)
 
 
 def _official_frames(folder: Path) -> tuple[BenchmarkFrame, ...]:

@@ -13,25 +13,37 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
+from eval.benchmarks.encoding import PLAIN, Encoding
+from eval.benchmarks.overlay import add_overlay
 from shards.codec import decode_image, decode_map
 from shards.errors import BadInput, UserError
 from shards.labels import ANOMALY, IGNORE, KNOWN
+from shards.progress import track
 from shards.reader import ShardSet
 from shards.sample import Sample
 
 Layout = Literal["official", "flat", "shards"]
-Encoding = Literal["0-1-255", "2-is-anomaly"]
-"""How a label file stores its three meanings: as we do, or as RoadAnomaly does (2 and up; 0 and 1 are known)."""
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkFrame:
-    """One image and its label, paired by parsed name."""
+    """One image and its label, paired by parsed name.
+
+    Attributes:
+        name: unique within its set; no slash, so that files can be named after it.
+        image: the photograph.
+        label: the label map.
+        encoding: what the values of the label map mean.
+        overlay: a difference that is added to the photograph (Fishyscapes Static).
+        group: a part of the set that is judged by itself as well: a town, a kind of weather; empty if there is none.
+    """
 
     name: str
     image: Path
     label: Path
-    encoding: Encoding = "0-1-255"
+    encoding: Encoding = PLAIN
+    overlay: Path | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +68,41 @@ class BenchmarkSet:
         layout: as published, the flat layout that projects pass around, or shards built here.
         frames: in the order of their names.
         notes: what was recognised or left out; sentences for people.
+        published: how many frames the published set has; None where that is not known.
     """
 
     name: str
     benchmark: str
     layout: Layout
     frames: tuple[Frame, ...]
+    notes: tuple[str, ...] = ()
+    published: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnlabelledFrame:
+    """One image whose label is hidden."""
+
+    name: str
+    image: Path
+
+
+@dataclass(frozen=True, slots=True)
+class UnlabelledSet:
+    """Test frames of a benchmark that is judged by its host.
+
+    Attributes:
+        name: the folder's name.
+        benchmark: the benchmark that it is a part of.
+        submission: the name that the host gives to the set; files of a submission lie in a folder of that name.
+        frames: in the order of their names.
+        notes: sentences for people.
+    """
+
+    name: str
+    benchmark: str
+    submission: str
+    frames: tuple[UnlabelledFrame, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -84,14 +125,17 @@ class PixelCounts:
         return PixelCounts(self.known + other.known, self.anomaly + other.anomaly, self.ignore + other.ignore)
 
 
-def read_image(frame: BenchmarkFrame) -> UInt8[np.ndarray, "h w 3"]:
-    """Read a frame's image, (H, W, 3) uint8 RGB.
+def read_image(frame: BenchmarkFrame | UnlabelledFrame) -> UInt8[np.ndarray, "h w 3"]:
+    """Read a frame's image, (H, W, 3) uint8 RGB, and add its overlay if it has one.
 
     Raises:
-        UserError: missing, truncated or no picture.
+        UserError: missing, truncated or no picture; an overlay that is broken or of another size.
     """
     try:
-        return decode_image(_bytes(frame, frame.image), frame.image.name)
+        image = decode_image(_bytes(frame, frame.image), frame.image.name)
+        if isinstance(frame, UnlabelledFrame) or frame.overlay is None:
+            return image
+        return add_overlay(image, _bytes(frame, frame.overlay), frame.overlay.name)
     except BadInput as error:
         raise UserError(f"Frame {frame.name}: the image cannot be read: {error.detail}.") from error
 
@@ -105,16 +149,28 @@ def read_label(frame: Frame) -> UInt8[np.ndarray, "h w"]:
     if isinstance(frame, ShardFrame):
         return _sample(frame).anomaly
     stored = read_stored_label(frame)
-    if frame.encoding == "2-is-anomaly":
-        return np.where(stored == IGNORE, IGNORE, stored >= 2).astype(np.uint8)
-    unknown = (stored != KNOWN) & (stored != ANOMALY) & (stored != IGNORE)
-    if unknown.any():
-        found = np.unique(stored[unknown]).tolist()
+    try:
+        return frame.encoding.translate(stored)
+    except ValueError as error:
         raise UserError(
-            f"Frame {frame.name}: the label {frame.label.name} holds the values {_few(found)}; "
-            "expected 0 (known), 1 (anomaly) and 255 (ignore)."
-        )
-    return stored
+            f"Frame {frame.name}: the label {frame.label.name} holds the values {_few(error.args[0])}; "
+            f"expected {frame.encoding.name}."
+        ) from error
+
+
+def read_semantic(frame: Frame) -> UInt8[np.ndarray, "h w"] | None:
+    """Read the classes of a frame's pixels, (H, W) uint8, 255 = none; None where its label knows no classes.
+
+    What the numbers mean says `frame.encoding.classes`; those of shards are trainIds.
+
+    Raises:
+        UserError: missing, truncated or in colour.
+    """
+    if isinstance(frame, ShardFrame):
+        return _sample(frame).semantic
+    if frame.encoding.semantic is None:
+        return None
+    return frame.encoding.classify(read_stored_label(frame))
 
 
 def read_stored_label(frame: BenchmarkFrame) -> UInt8[np.ndarray, "h w"]:
@@ -161,6 +217,16 @@ def count_pixels(benchmark_set: BenchmarkSet) -> PixelCounts:
     return counts
 
 
+def with_anomaly(frames: tuple[BenchmarkFrame, ...], name: str) -> tuple[BenchmarkFrame, ...]:
+    """The frames whose label holds an anomaly; reads every label.
+
+    Raises:
+        UserError: a broken label.
+    """
+    reading = track(frames, f"Labels of {name}", total=len(frames), unit="frames")
+    return tuple(frame for frame in reading if (read_label(frame) == ANOMALY).any())
+
+
 def check_judgeable(name: str, counts: PixelCounts) -> None:
     """Refuse the labels of a set that can give no figure.
 
@@ -188,7 +254,7 @@ def _sample(frame: ShardFrame) -> Sample:
         raise UserError(f"Sample {frame.name} cannot be read: {error.detail}.") from error
 
 
-def _bytes(frame: BenchmarkFrame, path: Path) -> bytes:
+def _bytes(frame: BenchmarkFrame | UnlabelledFrame, path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:

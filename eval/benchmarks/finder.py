@@ -1,0 +1,55 @@
+"""How a benchmark is registered: its card, its options, and the function that finds its sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic
+
+from eval.benchmarks.cityscapes import SegmentationSet
+from eval.benchmarks.sets import BenchmarkSet
+from shards.cards import Card
+from shards.config import Config, ConfigT, resolve
+from shards.errors import UserError
+
+AnySet = BenchmarkSet | SegmentationSet
+
+
+class NoOptions(Config):
+    """Of a benchmark on which all evaluations agree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finder(Generic[ConfigT]):
+    """One benchmark.
+
+    Attributes:
+        card: what `anomsynth list` says of it.
+        options: what may differ between evaluations on it; the fields of `--set`.
+        find: (folder, options) -> its sets.
+    """
+
+    card: Card
+    options: type[ConfigT]
+    find: Callable[[Path, ConfigT], Sequence[AnySet]]
+
+    def __call__(self, folder: Path, overrides: Iterable[str] = ()) -> list[AnySet]:
+        """The sets of a folder.
+
+        Args:
+            folder: one set, or a parent of several.
+            overrides: options as words `key=value`.
+
+        Raises:
+            UserError: an option that does not exist; a folder that is something else or incomplete.
+        """
+        words = list(overrides)
+        if words and not self.options.model_fields:
+            raise UserError(f"The benchmark {self.card.name} has no options; --set {words[0]} does not apply.")
+        return list(self.find(folder, resolve(self.options, overrides=words)))
+
+
+def plain(card: Card, find: Callable[[Path], Sequence[AnySet]]) -> Finder[NoOptions]:
+    """A benchmark without options."""
+    return Finder(card, NoOptions, lambda folder, options: find(folder))
