@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8, UInt16
+from jaxtyping import Int16, UInt8, UInt16
 from PIL import Image
 
 
@@ -27,6 +27,12 @@ def write_map(path: Path, labels: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, 
     """Write a label map as an 8- or 16-bit grey PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(labels).save(path, format="PNG", compress_level=4)
+
+
+def write_overlay(path: Path, rgb: Int16[np.ndarray, "h w 3"]) -> None:
+    """Write what is added to a photograph as .npz, in the array `rgb`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, rgb=rgb)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -12,10 +12,11 @@ from pipelines.toy.benchmarks import BENCHMARKS, write_benchmarks
 from pipelines.toy.cityscapes import write_cityscapes
 from pipelines.toy.coco import write_coco
 from pipelines.toy.files import write_json
+from pipelines.toy.layouts import FRAMES, LAYOUTS, write_layouts
 from shards.errors import UserError
 from shards.progress import track
 
-_VERSION = 1
+_VERSION = 2
 """Raised whenever a world of the same parameters would look different."""
 
 _MARK = "toy.json"
@@ -31,6 +32,9 @@ def draw_world(out: Path, *, frames: int, size: tuple[int, int], seed: int) -> N
         out/coco/         train2017/  val2017/  annotations/
         out/benchmarks/   fishyscapes_lostandfound/  fishyscapes_static/  RoadAnomaly_jpg/
                           dataset_AnomalyTrack/  dataset_ObstacleTrack/
+        out/layouts/      four frames each of further benchmarks, as they are downloaded: fs_val_v3/  LostAndFound/
+                          dataset_AnomalyTrack/  dataset_ObstacleTrack/ (both with test frames)  StreetHazards/
+                          ACDC_POC/  MUAD_challenge/  bdd100k/
         out/toy.json      written last: its presence means "complete"
 
     Args:
@@ -58,8 +62,9 @@ def draw_world(out: Path, *, frames: int, size: tuple[int, int], seed: int) -> N
         write_coco(out / "coco", "train", pictures["train"], seed),
         write_coco(out / "coco", "val", pictures["val"], seed),
         write_benchmarks(out / "benchmarks", odd, size, seed),
+        write_layouts(out / "layouts", size, seed),
     )
-    total = frames + val + sum(pictures.values()) + odd * len(BENCHMARKS)
+    total = frames + val + sum(pictures.values()) + odd * len(BENCHMARKS) + FRAMES * len(LAYOUTS)
     try:
         for _ in track(steps, "drawing the toy world", total=total, unit="pictures"):
             pass
