@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anomsynth.commands.options import BenchmarkOptions
 from anomsynth.commands.screen import console
 
 if TYPE_CHECKING:
@@ -64,10 +65,10 @@ def check_shards(folder: Folder, decode: Decode = False) -> None:
 def _add_benchmark(benchmark: str, summary: str) -> None:
     """Give `check` one sub-command a benchmark."""
 
-    def command(folder: Folder, decode: Decode = False) -> None:
+    def command(folder: Folder, decode: Decode = False, overrides: BenchmarkOptions = None) -> None:
         from eval.benchmarks.check import check_benchmark
 
-        _print(check_benchmark(benchmark, folder, decode=decode))
+        _print(check_benchmark(benchmark, folder, overrides or (), decode=decode))
 
     command.__doc__ = f"{summary} Example: `anomsynth check {benchmark} {benchmark.upper()}`."
     check_app.command(benchmark)(command)
@@ -77,6 +78,11 @@ for _name, _summary in (
     ("fishyscapes", "Pairs and label pixels of Fishyscapes sets."),
     ("roadanomaly", "Pairs and label pixels of RoadAnomaly."),
     ("smiyc", "Pairs and label pixels of the SegmentMeIfYouCan tracks; tells hidden labels."),
+    ("lostandfound", "Pairs and label pixels of LostAndFound."),
+    ("streethazards", "Pairs and label pixels of StreetHazards' test towns."),
+    ("acdc-poc", "Pairs and label pixels of ACDC with pasted objects."),
+    ("muad", "Pairs and label pixels of MUAD's out-of-distribution challenge."),
+    ("bdd-anomaly", "Pairs and label pixels of BDD-Anomaly."),
 ):
     _add_benchmark(_name, _summary)
 

@@ -19,6 +19,11 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Set one field of the configuration; may be repeated."),
 ]
 
+BenchmarkOptions = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set one option of the benchmark; may be repeated."),
+]
+
 
 def parse_size(text: str) -> tuple[int, int]:
     """Width and height of a word such as 512x256.

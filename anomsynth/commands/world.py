@@ -28,5 +28,9 @@ def toy(
         ("cityscapes", "--cityscapes of `anomsynth build`, --data of `anomsynth eval cityscapes`"),
         ("coco", "--coco of `anomsynth build anomalymix`"),
         ("benchmarks", "--data of `anomsynth eval fishyscapes|roadanomaly|smiyc`"),
+        (
+            "layouts",
+            "a few frames in the layout of every other benchmark: --data of `anomsynth eval muad` and its kin",
+        ),
     ):
         print(f"  {folder / part}  ({use})")

@@ -27,6 +27,18 @@ def modules_after(*words: str) -> set[str]:
     return set(done.stdout.rsplit("MODULES", 1)[1].split())
 
 
+BENCHMARKS = (
+    "fishyscapes",
+    "roadanomaly",
+    "smiyc",
+    "lostandfound",
+    "streethazards",
+    "acdc-poc",
+    "muad",
+    "bdd-anomaly",
+)
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -58,8 +70,8 @@ def test_every_command_explains_itself_by_example(run: Callable[..., Any]) -> No
     commands = [
         *(("build", name) for name in ("cityscapes", "voidclass", "anomalymix")),
         *(("train", name) for name in ("segmenter", "ovr")),
-        *(("eval", name) for name in ("fishyscapes", "roadanomaly", "smiyc", "cityscapes", "shards", "all")),
-        *(("check", name) for name in ("cityscapes", "coco", "shards", "fishyscapes", "roadanomaly", "smiyc")),
+        *(("eval", name) for name in (*BENCHMARKS, "cityscapes", "shards", "all", "scores", "merge", "submit")),
+        *(("check", name) for name in (*BENCHMARKS, "cityscapes", "coco", "shards")),
         *((name,) for name in ("predict", "report", "inspect", "list", "toy")),
     ]
     for words in commands:
