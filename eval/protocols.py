@@ -1,0 +1,153 @@
+"""The rules that score maps are judged by, under the names of those who made them: one table, `PROTOCOLS`.
+
+Published figures of one and the same map differ with the rules, by tens of points where they pool differently:
+
+    smiyc-anomaly   Chan et al., NeurIPS D&B 2021, AnomalyTrack: all pixels are one pool; FPR at the first threshold
+                    with TPR >= .95; beside the exact figures those of the official curve, which bins each frame by
+                    quantiles; components of at least 500 predicted and 100 labelled pixels
+    smiyc-obstacle  the same, ObstacleTrack: components of at least 50 predicted and 10 labelled pixels
+    lostandfound    Pinggera et al., IROS 2016, as the SMIYC evaluator judges it: free road against obstacles, as in
+                    smiyc-obstacle
+    fishyscapes     Blum et al., IJCV 2021: one pool, first threshold with TPR >= .95
+    roadanomaly     Lis et al., ICCV 2019, read as Fishyscapes is; the labels hold a 2 where the anomaly is
+    caos            Hendrycks et al., ICML 2022 (StreetHazards): each frame has figures of its own, and their mean is
+                    reported; frames of one class have none and are passed over; TPR nearest to .95
+    pebal, rpl      Tian et al., ECCV 2022; Liu et al., ICCV 2023: one pool, TPR nearest to .95
+    densehybrid,    Grcić et al., ECCV 2022; Nayal et al., ICCV 2023: one pool, first threshold with TPR > .95
+    rba
+    eam, uno        Grcić et al., CVPRW 2023; Delić et al., BMVC 2024: one pool, first threshold with TPR >= .95
+
+AP is the step sum with ties merged in all of them. Left out are rules that cannot be kept with exact figures: the 100
+class-balanced bins of meta-ood, and the trapezoidal AP of pytorch-ood, which is not the AP that anybody else prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from eval.benchmarks.encoding import PLAIN, TWO_AND_UP, Encoding, encoding
+from eval.benchmarks.lostandfound import LABEL_IDS
+from eval.metrics.component import SIZES, Sizes
+from eval.metrics.conventions import Reach
+from shards.errors import UserError
+from shards.labels import IGNORE
+
+Pooling = Literal["pooled", "per-image"]
+"""One pool of all pixels, or the mean of figures that each frame has for itself."""
+
+
+ENCODINGS: Final[Mapping[str, Encoding]] = {
+    "0-1-255": PLAIN,
+    "2-is-anomaly": TWO_AND_UP,
+    "254-is-anomaly": encoding(
+        "trainIds 0..18 known, 254 anomaly, 255 ignore", known=range(19), anomaly=[254], ignore=[IGNORE]
+    ),
+    "streethazards": encoding(
+        "1..13 known, 14 anomaly, 0 and 255 ignore", known=range(1, 14), anomaly=[14], ignore=[0, IGNORE]
+    ),
+    "lostandfound": LABEL_IDS,
+    "acdc-poc": encoding(
+        "labelIds: 1..33 known, 34 and up anomaly, 0 and 255 ignore",
+        known=range(1, 34),
+        anomaly=range(34, 255),
+        ignore=[0, IGNORE],
+    ),
+    "muad": encoding(
+        "0..18 known, 19 and 20 anomaly, 21 and 255 ignore", known=range(19), anomaly=[19, 20], ignore=[21, IGNORE]
+    ),
+}
+"""How public data sets store their labels, under the words that are typed on the command line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """The rules of one evaluator.
+
+    Attributes:
+        name: the word that is typed on the command line.
+        summary: one line for people.
+        encoding: a key of `ENCODINGS`: how its labels are stored.
+        pooling: one pool, or the mean over frames.
+        reach: where FPR95 is read (`eval/metrics/conventions.py`).
+        components: sizes of its component metrics; None without.
+        binned: whether the official curve is a binned one, which stands beside the exact one then.
+        benchmark: the only benchmark that it is for; None for the rules of a method, which hold anywhere.
+        foreign: what the name of a folder holds that belongs to another protocol of that benchmark.
+    """
+
+    name: str
+    summary: str
+    encoding: str = "0-1-255"
+    pooling: Pooling = "pooled"
+    reach: Reach = "first"
+    components: Sizes | None = None
+    binned: bool = False
+    benchmark: str | None = None
+    foreign: str | None = None
+
+
+PROTOCOLS: Final[Mapping[str, Protocol]] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            "smiyc-anomaly",
+            "SegmentMeIfYouCan AnomalyTrack",
+            components=SIZES["smiyc-anomaly"],
+            binned=True,
+            benchmark="smiyc",
+            foreign="obst",
+        ),
+        Protocol(
+            "smiyc-obstacle",
+            "SegmentMeIfYouCan ObstacleTrack",
+            components=SIZES["smiyc-obstacle"],
+            binned=True,
+            benchmark="smiyc",
+            foreign="anomaly",
+        ),
+        Protocol(
+            "lostandfound",
+            "LostAndFound as SegmentMeIfYouCan judges it",
+            encoding="lostandfound",
+            components=SIZES["smiyc-obstacle"],
+            binned=True,
+            benchmark="lostandfound",
+        ),
+        Protocol("fishyscapes", "Fishyscapes Lost & Found and Static", benchmark="fishyscapes"),
+        Protocol("roadanomaly", "RoadAnomaly", encoding="2-is-anomaly", benchmark="roadanomaly"),
+        Protocol(
+            "caos", "CAOS: StreetHazards, mean over frames", "streethazards", pooling="per-image", reach="nearest"
+        ),
+        Protocol("pebal", "as PEBAL's code judges", reach="nearest"),
+        Protocol("rpl", "as RPL's code judges", reach="nearest"),
+        Protocol("densehybrid", "as DenseHybrid's code judges", reach="beyond"),
+        Protocol("rba", "as RbA's code judges", reach="beyond"),
+        Protocol("eam", "as EAM's code judges"),
+        Protocol("uno", "as UNO's code judges"),
+    )
+}
+"""Every protocol by name."""
+
+
+def protocol_named(name: str) -> Protocol:
+    """The protocol of a name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in PROTOCOLS:
+        raise UserError(f"There is no protocol {name!r}. The protocols are: {', '.join(PROTOCOLS)}.")
+    return PROTOCOLS[name]
+
+
+def encoding_named(name: str) -> Encoding:
+    """The label encoding of a name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in ENCODINGS:
+        raise UserError(f"There is no label encoding {name!r}. The encodings are: {', '.join(ENCODINGS)}.")
+    return ENCODINGS[name]

@@ -1,0 +1,234 @@
+"""What is counted of a set of score maps: kept apart from judging, so that the pieces of a benchmark can be counted
+anywhere, saved, and judged together.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from jaxtyping import UInt8
+
+from eval.benchmarks import PixelCounts
+from eval.metrics import PixelMetrics
+from eval.metrics.binned import BinnedMetrics, FrameBins
+from eval.metrics.bootstrap import FrameCounts
+from eval.metrics.counts import KeyCounts
+from eval.metrics.frame import judge_frame
+from eval.metrics.keys import frame_keys
+from eval.protocols import PROTOCOLS, Protocol
+from eval.scoremaps import ScoreMap
+from shards.errors import UserError
+from shards.writer import write_atomically
+
+PART_SCHEMA: Final = 1
+_SIDES: Final = ("known", "anomaly")
+_COLUMNS: Final[Mapping[str, Mapping[str, type]]] = {
+    "binned": {"thresholds": np.float64, "tp": np.int64, "fp": np.int64},
+    "rounded": {"bins": np.uint32, "known": np.int64, "anomaly": np.int64},
+}
+"""Arrays of all frames, one after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What was counted; parts that differ in it are of different sets.
+
+    Attributes:
+        set: name of the set, the key in results.json.
+        score: name of the score, the key below it.
+        protocol: a key of `PROTOCOLS`.
+        benchmark: the benchmark that the labels were recognised as; empty for bare label files.
+        layout: official, flat or files.
+        source: name of the folder that held the score maps.
+    """
+
+    set: str
+    score: str
+    protocol: str
+    benchmark: str
+    layout: str
+    source: str
+
+
+@dataclass(slots=True)
+class ScoreCounts:
+    """The counts of one score on one set, or on a part of it.
+
+    Attributes:
+        about: what is counted.
+        frames: names of the frames that were counted.
+        missing: names of the set's frames that were not.
+        pixels: the labels' pixels.
+        pool: all pixels, where the protocol pools them.
+        binned: the frames' thresholds, where the protocol's own curve is a binned one.
+        of_frame: figures of each frame by the protocol's FPR95; None for a frame of one class.
+        rounded: each frame's counts over rounded scores, for the bootstrap.
+        hashes: sha256 of each frame's score map and label.
+        notes: sentences for people.
+    """
+
+    about: About
+    frames: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
+    pixels: PixelCounts = field(default_factory=PixelCounts)
+    pool: PixelMetrics = field(default_factory=PixelMetrics)
+    binned: BinnedMetrics = field(default_factory=BinnedMetrics)
+    of_frame: dict[str, Mapping[str, float] | None] = field(default_factory=dict)
+    rounded: dict[str, FrameCounts] = field(default_factory=dict)
+    hashes: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def protocol(self) -> Protocol:
+        """The rules that it is counted by."""
+        return PROTOCOLS[self.about.protocol]
+
+    def add(
+        self,
+        frame: str,
+        score: ScoreMap,
+        label: UInt8[np.ndarray, "h w"],
+        file: str,
+        hashes: Mapping[str, str] | None = None,
+    ) -> None:
+        """Count a frame.
+
+        Args:
+            frame: its name.
+            score: (H, W), larger = more anomalous.
+            label: (H, W) uint8: 0 known, 1 anomaly, 255 ignore.
+            file: of the score map, for the error.
+            hashes: sha256 of its files, by part.
+
+        Raises:
+            UserError: values that are not finite, or too far apart for the binned curve.
+        """
+        keys = frame_keys(score, label, file)
+        alone = judge_frame(keys, reach=self.protocol.reach)
+        if self.protocol.pooling == "pooled":
+            self.pool.add_keys(keys)
+            self.rounded[frame] = FrameCounts.of(keys)
+        if self.protocol.binned:
+            self.binned.add_keys(keys, frame, half=score.dtype == np.float16)
+        self.of_frame[frame] = None if alone is None else dict(alone.metrics)
+        self.hashes[frame] = dict(hashes or {})
+        self.frames.add(frame)
+        self.pixels += PixelCounts.of(label)
+
+    def merge(self, other: ScoreCounts) -> None:
+        """Add another part of the same set; in whatever order, the figures are the same.
+
+        Raises:
+            UserError: it is of another set, score or protocol, or holds a frame that is counted already.
+        """
+        mine, theirs = asdict(self.about), asdict(other.about)
+        for key in ("set", "score", "protocol", "benchmark", "layout"):
+            if mine[key] != theirs[key]:
+                raise UserError(f"The parts differ in their {key}: {mine[key]!r} and {theirs[key]!r}.")
+        twice = sorted(self.frames & other.frames)
+        if twice:
+            raise UserError(
+                f"{len(twice)} frames of {self.about.set} are counted in two parts, the first {twice[0]}."
+            )
+        self.frames |= other.frames
+        self.missing = (self.missing | other.missing) - self.frames
+        self.pixels += other.pixels
+        self.pool.merge(other.pool)
+        self.binned.merge(other.binned)
+        self.of_frame |= other.of_frame
+        self.rounded |= other.rounded
+        self.hashes |= other.hashes
+        self.notes = tuple(dict.fromkeys((*self.notes, *other.notes)))
+
+    def save(self, path: Path) -> None:
+        """Write a part.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        text = {
+            "part": PART_SCHEMA,
+            "about": asdict(self.about),
+            "frames": sorted(self.frames),
+            "missing": sorted(self.missing),
+            "pixels": asdict(self.pixels),
+            "of_frame": dict(sorted(self.of_frame.items())),
+            "notes": list(self.notes),
+            "hashes": dict(sorted(self.hashes.items())),
+            "binned": [[found.frame, found.thresholds.size] for found in self.binned.frames],
+            "rounded": [[frame, found.bins.size] for frame, found in self.rounded.items()],
+        }
+        arrays: dict[str, Any] = {"part": np.frombuffer(json.dumps(text, allow_nan=False).encode(), np.uint8)}
+        for side, counted in zip(_SIDES, (self.pool.known, self.pool.anomaly), strict=True):
+            arrays |= {f"{side}.{name}": array for name, array in counted.state().items()}
+        for table, rows in (("binned", self.binned.frames), ("rounded", self.rounded.values())):
+            for column, kind in _COLUMNS[table].items():
+                arrays[f"{table}.{column}"] = np.concatenate(
+                    [np.empty(0, kind), *(getattr(row, column) for row in rows)]
+                )
+        content = io.BytesIO()
+        np.savez_compressed(content, **arrays)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, content.getvalue())
+        except OSError as error:
+            raise UserError(f"Cannot write {path}: {error.strerror}.") from error
+
+    @classmethod
+    def load(cls, path: Path) -> ScoreCounts:
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: missing, cut off, of another version or something else.
+        """
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                text = json.loads(arrays["part"].tobytes())
+                if text["part"] != PART_SCHEMA:
+                    raise ValueError(f"its schema is {text['part']}, not {PART_SCHEMA}")
+                about = About(**text["about"])
+                if about.protocol not in PROTOCOLS:
+                    raise ValueError(f"it knows a protocol {about.protocol!r}")
+                pool = PixelMetrics()
+                pool.known, pool.anomaly = (
+                    KeyCounts.of({name: arrays[f"{side}.{name}"] for name in KeyCounts().state()}) for side in _SIDES
+                )
+                binned = BinnedMetrics()
+                binned.frames = [FrameBins(frame, *row) for frame, row in _rows(text, arrays, "binned")]
+                return cls(
+                    about=about,
+                    frames=set(text["frames"]),
+                    missing=set(text["missing"]),
+                    pixels=PixelCounts(**text["pixels"]),
+                    pool=pool,
+                    binned=binned,
+                    of_frame=text["of_frame"],
+                    rounded={frame: FrameCounts(*row) for frame, row in _rows(text, arrays, "rounded")},
+                    hashes=text["hashes"],
+                    notes=tuple(text["notes"]),
+                )
+        except OSError as error:
+            raise UserError(f"The part {path} cannot be read: {error.strerror or error}.") from error
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise UserError(
+                f"{path} is no part that `anomsynth eval scores --part` wrote, or is cut off ({error}); "
+                "count it again."
+            ) from error
+
+
+def _rows(
+    text: Mapping[str, Any], arrays: Mapping[str, np.ndarray], table: str
+) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
+    """(frame, its arrays) of a table."""
+    ends = np.cumsum([size for _, size in text[table]], dtype=np.int64)
+    columns = [np.split(arrays[f"{table}.{column}"], ends)[:-1] for column in _COLUMNS[table]]
+    for (frame, _), *row in zip(text[table], *columns, strict=True):
+        yield frame, tuple(row)

@@ -1,0 +1,452 @@
+"""Score maps that any tool wrote: reading them, and finding the label that each belongs to.
+
+A map is one file a frame, larger values more anomalous:
+
+    .npy            an array
+    .npz            one array, or several of which one is called `score` or `value`
+    .hdf5, .h5      the dataset `value`, as SegmentMeIfYouCan has it
+    .png            16 bits, one channel: the values 0..65535 themselves
+
+float16, float32 or float64 of shape (H, W), or with leading axes of length one; float16 stays float16, so that a
+submission is judged as its host will. Pairs are made by the names of the files without what tools append to them,
+never by sort order (law 4): `0000_anomaly.npy` belongs to `0000_04_Town_000001_labels.png`, `validation0000.hdf5`
+to `validation0000_labels_semantic.png`.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float16, Float32, Float64, UInt8
+
+from eval.benchmarks import FINDERS, BenchmarkFrame, BenchmarkSet, find_sets
+from eval.benchmarks.encoding import PLAIN, TWO_AND_UP, Encoding
+from eval.benchmarks.folders import guess, images_in, is_flat
+from eval.benchmarks.sets import read_label
+from eval.protocols import ENCODINGS, Protocol
+from shards.codec import decode_map
+from shards.errors import BadInput, UserError
+from shards.labels import IGNORE
+
+ScoreMap = Float16[np.ndarray, "h w"] | Float32[np.ndarray, "h w"] | Float64[np.ndarray, "h w"]
+Label = UInt8[np.ndarray, "h w"]
+
+SUFFIXES: Final = (".npy", ".npz", ".hdf5", ".h5", ".png")
+"""Files that may be score maps."""
+DATASET: Final = "value"
+"""The dataset of an HDF5 file that holds the map."""
+_ARRAYS: Final = ("score", DATASET)
+_ENDINGS: Final = re.compile(
+    r"(_labels_semantic|_labels|_gt(Coarse|Fine)_label(Train)?Ids|_leftImg8bit|_rgb|_anomaly_p|_anomaly|_scores?)$"
+)
+"""What tools append to the name of a frame."""
+_NO_SCORE: Final = "_segmentation"
+_NO_LABEL: Final = re.compile(r"(_color|_labelColors|_instanceIds|_leftImg8bit|_rgb)$")
+_NUMBERED: Final = re.compile(r"(?P<number>\d{4})_(?P<base>.+)")
+"""A frame of Fishyscapes: both halves name it."""
+_PLAIN_NAMES: Final = frozenset({"labels_masks", "labels", "masks", "annotations", "gt"})
+"""Names of folders that say nothing of the set."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFile:
+    """The label of a frame.
+
+    Attributes:
+        name: of the frame.
+        path: the file.
+        read: gives it in our words, (H, W) uint8: 0 known, 1 anomaly, 255 ignore; raises UserError.
+    """
+
+    name: str
+    path: Path
+    read: Callable[[], Label]
+
+
+@dataclass(frozen=True, slots=True)
+class ScorePair:
+    """A score map and the label that it is judged by."""
+
+    score: Path
+    label: LabelFile
+
+    @property
+    def name(self) -> str:
+        """The frame's name."""
+        return self.label.name
+
+
+@dataclass(frozen=True, slots=True)
+class PairedSet:
+    """The frames of one set.
+
+    Attributes:
+        name: the set's, the key in results.json.
+        benchmark: the benchmark that the labels' folder is recognised as; None for bare files.
+        layout: official, flat or files.
+        pairs: in the order of their names.
+        missing: frames that have a label but no score map; other parts hold them.
+        notes: what was recognised or passed over; sentences for people.
+    """
+
+    name: str
+    benchmark: str | None
+    layout: str
+    pairs: tuple[ScorePair, ...]
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_score_map(path: Path) -> ScoreMap:
+    """Read one score map.
+
+    Returns:
+        (H, W) float16, float32 or float64 as the file has it, finite; of a 16-bit PNG float32, 0..65535.
+
+    Raises:
+        UserError: missing, broken, of another kind, shape or type, or with NaN or infinity; names the file.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UserError(f"The score map {path} has no known ending; expected one of {', '.join(SUFFIXES)}.")
+    reader = {".npy": _read_npy, ".npz": _read_npz, ".png": _read_png}.get(suffix, _read_hdf5)
+    try:
+        array = reader(path)
+    except OSError as error:
+        raise UserError(f"The score map {path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"The score map {path} is broken or no {suffix} file: {_one_line(error)}.") from error
+    return _checked(array, path)
+
+
+def find_pairs(
+    scores: Path,
+    labels: Path,
+    protocol: Protocol,
+    *,
+    encoding: Encoding | None = None,
+    name: str | None = None,
+    ending: str = "",
+    extra: bool = False,
+    part: bool = False,
+) -> PairedSet:
+    """Find the score maps of a folder and their labels; opens no score map.
+
+    A labels' folder that is a benchmark set (images/ + labels_masks/, frames/) is read as `anomsynth eval` reads it,
+    its encoding and hidden test frames included; any other folder is taken as bare label files.
+
+    Args:
+        scores: score maps, in subfolders too.
+        labels: a benchmark set, its labels_masks/, or any folder of label PNGs, in subfolders too.
+        protocol: what it is judged by.
+        encoding: of bare label files, instead of the protocol's.
+        name: of the set, instead of the folder's.
+        ending: only score files that end so count, and it is no part of a frame's name; with or without a suffix.
+        extra: pass over score maps without a label instead of refusing them.
+        part: frames without a score map are in other parts, and no error.
+
+    Raises:
+        UserError: a folder is missing or empty, several sets in one, the wrong benchmark, a frame without its
+            partner, two files of one frame.
+    """
+    found = _find_labels(labels, protocol, encoding)
+    files = _score_files(scores, ending)
+    matched, strangers = _match(files, found.files)
+    hidden = [path for path in strangers if frame_key(_stem(path, ending)) in found.left_out]
+    strangers = [path for path in strangers if path not in hidden]
+    notes = list(found.notes)
+    if strangers and not extra:
+        raise UserError(
+            f"{len(strangers)} score maps of {scores} have no label in {labels}, the first {strangers[0]}: "
+            "name score maps like their labels, or pass them over with --allow-extra."
+        )
+    if hidden or strangers:
+        notes.append(f"{len(hidden) + len(strangers)} score maps without a public label were passed over.")
+    missing = tuple(label.name for label in found.files if label.name not in matched)
+    if missing and not part:
+        first = next(label.path for label in found.files if label.name == missing[0])
+        raise UserError(
+            f"{len(missing)} of {len(found.files)} labels have no score map in {scores}, the first {first}; "
+            "a figure over some of the frames compares with nothing (--part counts a part, to be merged)."
+        )
+    if not matched:
+        raise UserError(f"No score map of {scores} has its label in {labels}: their names have nothing in common.")
+    pairs = tuple(ScorePair(matched[label.name], label) for label in found.files if label.name in matched)
+    return PairedSet(name or found.name, found.benchmark, found.layout, pairs, missing, tuple(notes))
+
+
+def frame_key(stem: str) -> str:
+    """The name of a frame: a file's stem without everything that tools append."""
+    shorter = _ENDINGS.sub("", stem)
+    while shorter and shorter != stem:
+        stem, shorter = shorter, _ENDINGS.sub("", shorter)
+    return stem
+
+
+def read_label_file(path: Path, encoding: Encoding) -> Label:
+    """Read a bare label file, (H, W) uint8: 0 known, 1 anomaly, 255 ignore.
+
+    Raises:
+        UserError: missing, broken, in colour, with more than 8 bits or a value without a meaning; names the file.
+    """
+    try:
+        return encoding.translate(_stored(path))
+    except ValueError as error:
+        values = error.args[0]
+        shown = ", ".join(map(str, values[:5])) + (" ..." if len(values) > 5 else "")
+        raise UserError(
+            f"The label {path} holds the values {shown}; expected {encoding.name}. "
+            f"Other encodings: --encoding {'|'.join(ENCODINGS)}."
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """The labels of a folder; `left_out` are frames of the set that have no public label."""
+
+    name: str
+    benchmark: str | None
+    layout: str
+    files: tuple[LabelFile, ...]
+    left_out: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = field(default=())
+
+
+def _find_labels(folder: Path, protocol: Protocol, encoding: Encoding | None) -> _Labels:
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}: give --labels the folder that holds the labels.")
+    folder = folder.resolve()
+    if folder.name in ("labels_masks", "frames") and _is_set(folder.parent):
+        folder = folder.parent
+    looks_like = guess(folder)
+    if protocol.benchmark and looks_like and looks_like != protocol.benchmark:
+        raise UserError(
+            f"{folder} looks like {looks_like}, but the protocol {protocol.name} is for {protocol.benchmark}."
+        )
+    if protocol.foreign and protocol.foreign in folder.name.lower():
+        raise UserError(f"{folder} does not look like {protocol.summary}, which the protocol {protocol.name} is for.")
+    benchmark = looks_like or protocol.benchmark
+    if benchmark is None or benchmark not in FINDERS or encoding is not None or not _is_set(folder):
+        return _bare_labels(folder, protocol, encoding)
+    sets = [found for found in find_sets(benchmark, folder) if isinstance(found, BenchmarkSet)]
+    if len(sets) != 1:
+        names = ", ".join(found.name for found in sets) or "none with anomalies"
+        raise UserError(f"{folder} should hold one set with anomaly labels, it holds {names}; give --labels one set.")
+    return _of_benchmark(sets[0], folder)
+
+
+def _is_set(folder: Path) -> bool:
+    """Whether a folder is a whole benchmark set; masks of Fishyscapes without their images are bare labels."""
+    return is_flat(folder) or guess(folder) not in (None, "fishyscapes")
+
+
+def _of_benchmark(found: BenchmarkSet, folder: Path) -> _Labels:
+    files = tuple(
+        LabelFile(frame.name, frame.label, partial(read_label, frame))
+        for frame in found.frames
+        if isinstance(frame, BenchmarkFrame)
+    )
+    images = folder / "images"
+    names = {frame_key(path.stem) for path in images_in(images)} if images.is_dir() else set()
+    left_out = frozenset(names - {frame_key(file.name) for file in files})
+    return _Labels(found.name, found.benchmark, found.layout, files, left_out, found.notes)
+
+
+def _bare_labels(folder: Path, protocol: Protocol, encoding: Encoding | None) -> _Labels:
+    sets = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and _is_set(path)]
+    if sets:
+        raise UserError(f"{folder} holds whole sets; give --labels one of them: {', '.join(sets)}.")
+    paths: dict[str, Path] = {}
+    for path in _label_paths(folder):
+        key = _label_key(path)
+        if key in paths:
+            raise UserError(f"{folder} holds two labels of the frame {key}: {paths[key]} and {path}.")
+        paths[key] = path
+    if not paths:
+        raise UserError(f"{folder} holds no labels: expected PNG files named <frame>.png or <frame>_labels.png.")
+    meaning = encoding or ENCODINGS[protocol.encoding]
+    notes: tuple[str, ...] = ()
+    if encoding is None and meaning is TWO_AND_UP and max(map(_highest, paths.values())) < 2:
+        # As eval/benchmarks/roadanomaly.py: one frame alone cannot tell, the whole set can.
+        meaning = PLAIN
+        notes = ("No label holds a 2: taken as a processed mirror, in which 1 is the anomaly.",)
+    files = tuple(LabelFile(key, paths[key], partial(read_label_file, paths[key], meaning)) for key in sorted(paths))
+    place = folder.resolve()
+    name = place.parent.name if place.name in _PLAIN_NAMES else place.name
+    return _Labels(name, None, "files", files, notes=notes)
+
+
+def _label_paths(folder: Path) -> list[Path]:
+    """PNG files that may be labels: no pictures, no coloured copies, no trainIds beside labelIds."""
+    found = [
+        path
+        for path in sorted(folder.rglob("*.png"))
+        if not {"images", "leftImg8bit"} & set(path.relative_to(folder).parts)
+        and not path.name.startswith(".")
+        and not _NO_LABEL.search(path.stem)
+    ]
+    names = set(found)
+    return [path for path in found if (twin := _twin(path)) is None or twin not in names]
+
+
+def _twin(path: Path) -> Path | None:
+    """The map of labelIds that one of trainIds would stand beside."""
+    name = path.name.replace("_labelTrainIds", "_labelIds")
+    return None if name == path.name else path.with_name(name)
+
+
+def _label_key(path: Path) -> str:
+    """A label's frame; RoadAnomaly has it in the name of a folder: <frame>.labels/labels_semantic.png."""
+    if path.parent.suffix == ".labels":
+        return path.parent.stem
+    return frame_key(path.stem)
+
+
+def _score_files(folder: Path, ending: str) -> list[tuple[str, Path]]:
+    """(frame, file) of the score maps of a folder."""
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}: give --scores the folder that holds the score maps.")
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
+    chosen = [
+        path
+        for path in files
+        if (path.name.endswith(ending) or path.stem.endswith(ending)) and not path.stem.endswith(_NO_SCORE)
+    ]
+    if not chosen:
+        what = f"that end in {ending}" if ending and files else f"({', '.join(SUFFIXES)})"
+        raise UserError(f"{folder} holds no score maps {what}.")
+    return [(frame_key(_stem(path, ending)), path) for path in chosen]
+
+
+def _stem(path: Path, ending: str) -> str:
+    return path.name.removesuffix(ending) if ending and path.name.endswith(ending) else path.stem.removesuffix(ending)
+
+
+def _match(scores: Sequence[tuple[str, Path]], labels: Sequence[LabelFile]) -> tuple[dict[str, Path], list[Path]]:
+    """The score map of each frame, and the score maps that belong to none."""
+    by_key = {frame_key(label.name): label for label in labels}
+    by_half: dict[str, list[LabelFile]] = {}
+    for key, label in by_key.items():
+        for half in _halves(key):
+            by_half.setdefault(half, []).append(label)
+    matched: dict[str, Path] = {}
+    strangers: list[Path] = []
+    for key, path in scores:
+        fitting = [by_key[key]] if key in by_key else _by_half(key, by_key, by_half)
+        if len(fitting) > 1:
+            raise UserError(f"The score map {path} fits two labels: {fitting[0].path} and {fitting[1].path}.")
+        if not fitting:
+            strangers.append(path)
+            continue
+        label = fitting[0]
+        if label.name in matched:
+            raise UserError(
+                f"Two score maps belong to the frame {label.name}: {matched[label.name]} and {path}; "
+                "give one folder a method, or choose files by --ending, such as --ending _energy.npy."
+            )
+        matched[label.name] = path
+    return matched, strangers
+
+
+def _by_half(
+    key: str, by_key: Mapping[str, LabelFile], by_half: Mapping[str, Sequence[LabelFile]]
+) -> list[LabelFile]:
+    """Labels that a score map's name fits where one of both names is only half of the other."""
+    fitting: Iterable[LabelFile] = (*by_half.get(key, ()), *(by_key[half] for half in _halves(key) if half in by_key))
+    return list({label.name: label for label in fitting}.values())
+
+
+def _halves(key: str) -> tuple[str, ...]:
+    match = _NUMBERED.fullmatch(key)
+    return (match["number"], match["base"]) if match else ()
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    with path.open("rb") as file:
+        return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+
+
+def _read_npz(path: Path) -> np.ndarray:
+    with path.open("rb") as file:
+        arrays = np.load(file, allow_pickle=False)
+        if not isinstance(arrays, np.lib.npyio.NpzFile):
+            raise ValueError("it holds a bare array")
+        names: list[str] = [name for name in _ARRAYS if name in arrays.files]
+        if len(arrays.files) == 1:
+            names = arrays.files
+        if len(names) != 1:
+            held = ", ".join(arrays.files) or "nothing"
+            raise UserError(f"The score map {path} holds {held}; expected one array, or one called score or value.")
+        return np.asarray(arrays[names[0]])
+
+
+def _read_hdf5(path: Path) -> np.ndarray:
+    import h5py
+
+    path.stat()  # a missing file in the system's words, not in those of h5py
+    try:
+        with h5py.File(path, "r") as file:
+            held = file.get(DATASET)
+            if not isinstance(held, h5py.Dataset):
+                names = ", ".join(file) or "nothing"
+                raise UserError(f"The score map {path} holds {names}; expected a dataset called {DATASET}.")
+            return np.asarray(held[()])
+    except (OSError, RuntimeError) as error:
+        raise ValueError(_one_line(error)) from error
+
+
+def _read_png(path: Path) -> np.ndarray:
+    try:
+        stored = decode_map(path.read_bytes(), path.name)
+    except BadInput as error:
+        raise UserError(f"The score map {path} cannot be read: {error.detail}.") from error
+    if stored.dtype == np.uint8:
+        raise UserError(f"The score map {path} has 8 bits a pixel; expected 16: 256 steps are too few to judge.")
+    return stored.astype(np.float32)
+
+
+def _checked(array: np.ndarray, path: Path) -> ScoreMap:
+    if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
+        raise UserError(f"The score map {path} holds {array.dtype}; expected float16, float32 or float64.")
+    if array.ndim < 2 or not array.size or any(length != 1 for length in array.shape[:-2]):
+        raise UserError(f"The score map {path} has the shape {array.shape}; expected (height, width).")
+    plain: ScoreMap = np.ascontiguousarray(array.reshape(array.shape[-2:]), array.dtype.newbyteorder("="))
+    broken = plain.size - int(np.isfinite(plain).sum())
+    if broken:
+        raise UserError(f"The score map {path} holds {broken} values that are NaN or infinite; they must be finite.")
+    return plain
+
+
+def _highest(path: Path) -> int:
+    stored = _stored(path)
+    valid = stored[stored != IGNORE]
+    return int(valid.max()) if valid.size else 0
+
+
+def _stored(path: Path) -> Label:
+    try:
+        stored = decode_map(path.read_bytes(), path.name)
+    except OSError as error:
+        raise UserError(f"The label {path} cannot be read: {error.strerror}.") from error
+    except BadInput as error:
+        raise UserError(f"The label {path} cannot be read: {error.detail}.") from error
+    if stored.dtype != np.uint8:
+        raise UserError(f"The label {path} holds 16 bits a pixel; expected 8.")
+    return stored
+
+
+def _one_line(error: Exception) -> str:
+    """What a library says, in one line without its full stop."""
+    return " ".join(str(error).split()).rstrip(".")
