@@ -1,0 +1,187 @@
+"""`anomsynth eval scores`, `eval merge` and `eval submit`: figures of score files, and files for the hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from anomsynth.commands.screen import console
+from shards.errors import UserError
+
+_PROTOCOLS = (
+    "smiyc-anomaly, smiyc-obstacle, lostandfound, fishyscapes, roadanomaly, caos, or the rules of a method's code: "
+    "pebal, rpl, densehybrid, rba, eam, uno."
+)
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for results.json.")]
+
+
+def scores(
+    scores: Annotated[
+        Path,
+        typer.Option("--scores", metavar="DIR", help="Score maps, one a frame: npy, npz, HDF5 `value`, 16-bit PNG."),
+    ],
+    labels: Annotated[
+        Path,
+        typer.Option("--labels", metavar="DIR", help="The benchmark's set, or any folder of its label PNGs."),
+    ],
+    protocol: Annotated[str, typer.Option("--protocol", metavar="NAME", help=_PROTOCOLS)],
+    out: Out = None,
+    part: Annotated[
+        Path | None,
+        typer.Option(
+            "--part", metavar="FILE", help="Only count the frames that have a map; `anomsynth eval merge` judges."
+        ),
+    ] = None,
+    set_name: Annotated[
+        str | None, typer.Option("--set-name", metavar="NAME", help="Name of the set; default: that of its folder.")
+    ] = None,
+    score_name: Annotated[str, typer.Option("--score-name", metavar="NAME", help="Name of the score.")] = "score",
+    ending: Annotated[
+        str, typer.Option(metavar="TEXT", help="Only files that end so, such as _energy.npy; no part of the name.")
+    ] = "",
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="How labels are stored, if not as the protocol says: 0-1-255, 2-is-anomaly, 254-is-anomaly, "
+            "streethazards, lostandfound, acdc-poc or muad.",
+        ),
+    ] = None,
+    allow_extra: Annotated[bool, typer.Option("--allow-extra", help="Pass over score maps without a label.")] = False,
+) -> None:
+    """Judge score maps that any tool wrote, as a benchmark's evaluator or a method's code does.
+
+    Maps and labels are paired by the names of their files; larger values are more anomalous.
+
+    Example: `anomsynth eval scores --scores maps --labels dataset_AnomalyTrack --protocol smiyc-anomaly --out report`
+
+    Example of two machines: each with `--part part1.npz` or `part2.npz` instead of `--out`, then
+    `anomsynth eval merge part1.npz part2.npz --out report`
+    """
+    from eval.judge_scores import count_scores, judge_scores
+    from eval.protocols import encoding_named, protocol_named
+    from eval.scoremaps import find_pairs
+
+    if out is not None and part is not None:
+        raise UserError("Give either --out DIR to judge the whole set, or --part FILE to count a part of it.")
+    rules = protocol_named(protocol)
+    paired = find_pairs(
+        scores,
+        labels,
+        rules,
+        encoding=encoding_named(encoding) if encoding else None,
+        name=set_name,
+        ending=ending,
+        extra=allow_extra,
+        part=part is not None,
+    )
+    source = scores.resolve().name
+    if part is None:
+        _print(judge_scores(paired, rules, score_name, source=source, out=out), out)
+        return
+    counts = count_scores(paired, rules, score_name, source)
+    counts.save(part)
+    total = len(counts.frames) + len(counts.missing)
+    print(f"Counted {len(counts.frames)} of {total} frames of {paired.name}: {part}")
+
+
+def merge(
+    parts: Annotated[list[Path], typer.Argument(metavar="PARTS...", help="Files of `anomsynth eval scores --part`.")],
+    out: Out = None,
+) -> None:
+    """Judge together what was counted in parts, by several processes or machines.
+
+    Parts of several sets or scores may be given at once; every frame must be in exactly one part.
+
+    Example: `anomsynth eval merge part1.npz part2.npz --out report`
+    """
+    from eval.judge_scores import merge_parts
+
+    _print(merge_parts(parts, out), out)
+
+
+def submit(
+    host: Annotated[
+        Literal["smiyc", "fishyscapes"], typer.Argument(metavar="smiyc|fishyscapes", help="Whose files.")
+    ],
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The host's set; labels are not needed.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the files; made when missing.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", metavar="RUN", help="Folder that `anomsynth train` wrote.")
+    ] = None,
+    segmenter: Annotated[
+        Literal["erfnet"] | None,
+        typer.Option("--segmenter", help="Instead of a checkpoint: a known network, with --weights."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Weights of --segmenter (.pth or .safetensors).")
+    ] = None,
+    score: Annotated[str, typer.Option("--score", metavar="NAME", help="Which score is handed in.")] = "energy",
+    method: Annotated[
+        str | None,
+        typer.Option("--method", metavar="NAME", help="smiyc: name of the method; default: that of the score."),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="WxH", help="Network input size; default: that of training.")
+    ] = None,
+    flip: Annotated[bool, typer.Option("--flip", help="Mean of the image's and its mirror image's logits.")] = False,
+    tile: Annotated[
+        str | None, typer.Option("--tile", metavar="WxH", help="Look through windows of that size, two thirds apart.")
+    ] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Processor threads of the network; default: all cores.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of an earlier call.")] = False,
+) -> None:
+    """Write the files that the host of a hidden test set wants.
+
+    smiyc: anomaly_p/METHOD/AnomalyTrack-all/FID.hdf5 and ObstacleTrack-all, float16. fishyscapes: DDDD_anomaly.npy
+    and DDDD_segmentation.npy, and on the validation frames validation_performance.json.
+
+    Example: `anomsynth eval submit smiyc --data dataset_AnomalyTrack --checkpoint RUN --out outputs`
+    """
+    from eval.submission import fishyscapes_frames, smiyc_frames, submit_fishyscapes, submit_smiyc
+
+    if method is not None and host != "smiyc":
+        raise UserError("--method names a folder of SegmentMeIfYouCan; Fishyscapes has none.")
+    # The frames first: a wrong folder is told before torch is imported.
+    tracks, frames = (smiyc_frames(data), ()) if host == "smiyc" else ({}, fishyscapes_frames(data))
+    from anomsynth.commands.evaluate import network
+
+    predictor = network(checkpoint, segmenter, weights, size, device, threads, flip=flip, tile=tile)
+    if host == "smiyc":
+        done = submit_smiyc(tracks, predictor, score, out, method=method or score, overwrite=overwrite)
+    else:
+        done = submit_fishyscapes(frames, predictor, score, out, overwrite=overwrite)
+    for note in done.notes:
+        print(note)
+    print(f"{len(done.files)} files: {out}")
+
+
+def _print(results: Mapping[str, Any], out: Path | None) -> None:
+    from eval.report import tables
+    from eval.report.table import METRICS, percent
+
+    screen = console()
+    rules = {
+        score["convention"]["pooling"] for entry in results["sets"].values() for score in entry["scores"].values()
+    }
+    for table in tables(results):
+        if len(rules) > 1 or not next(iter(rules)).startswith("pixels"):
+            table.title = f"Anomaly segmentation in %, {' or '.join(sorted(rules))}"
+        screen.print(table)
+    for name, entry in results["sets"].items():
+        for score, found in entry["scores"].items():
+            # What the table has no columns for.
+            further = [metric for metric in found["metrics"] if metric not in (*METRICS, "best_F1")]
+            if further:
+                figures = ", ".join(f"{metric} {percent(found['metrics'][metric])}" for metric in further)
+                print(f"{name}: {score}: {figures}")
+        for note in entry["notes"]:
+            print(f"{name}: {note}")
+    if out is not None:
+        print(f"Figures: {out / 'results.json'}")

@@ -1,0 +1,222 @@
+"""`anomsynth eval scores`, `eval merge` and `eval submit`, as they are typed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def track(world: Path) -> Path:
+    """A toy AnomalyTrack."""
+    return world / "benchmarks" / "dataset_AnomalyTrack"
+
+
+@pytest.fixture
+def maps(track: Path, tmp_path: Path) -> Path:
+    """A score map for every label of it: noise, and something more on the anomaly."""
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for label in sorted((track / "labels_masks").glob("*_semantic.png")):
+        mask = np.asarray(Image.open(label))
+        score = (rng.normal(size=mask.shape) + (mask == 1)).astype(np.float32)
+        np.save(folder / f"{label.name.removesuffix('_labels_semantic.png')}.npy", score)
+    return folder
+
+
+def read(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "results.json").read_text()))
+
+
+def refused(outcome: Any, *words: str) -> None:
+    """One sentence on stderr, no traceback."""
+    assert outcome.status == 1
+    sentences = [line for line in outcome.err.splitlines() if line.startswith("Error: ")]
+    assert len(sentences) == 1, outcome.err
+    assert "Traceback" not in outcome.err
+    assert all(word in sentences[0] for word in words), sentences[0]
+
+
+def test_scores_are_judged(run: Run, track: Path, maps: Path, tmp_path: Path) -> None:
+    command = ("eval", "scores", "--scores", maps, "--labels", track, "--protocol", "smiyc-anomaly")
+    outcome = run(*command, "--score-name", "mine", "--out", tmp_path / "out")
+    assert outcome.status == 0, outcome.err
+    entry = read(tmp_path / "out")["sets"]["dataset_AnomalyTrack"]
+    found = entry["scores"]["mine"]
+    assert (entry["benchmark"], entry["frames"]) == ("smiyc", len(list(maps.iterdir())))
+    assert found["protocol"] == "smiyc-anomaly"
+    # Components may be too small to count, and best F1 has no column.
+    assert set(found["metrics"]) >= {"AP", "AUROC", "FPR95", "AP_binned", "FPR95_binned"}
+    for metric in found["metrics"].keys() - {"best_F1"}:
+        assert f"{100 * found['metrics'][metric]:.2f}" in outcome.out
+    assert "dataset_AnomalyTrack" in outcome.out
+    assert "Figures: " in outcome.out
+    printed = run(*command)
+    assert printed.status == 0
+    assert "AP_binned" in printed.out
+    assert "Figures" not in printed.out
+
+
+def test_the_means_of_caos_are_not_called_pooled(run: Run, track: Path, maps: Path) -> None:
+    outcome = run(
+        "eval", "scores", "--scores", maps, "--labels", track, "--protocol", "caos", "--encoding", "0-1-255",
+        "--set-name", "town",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.err
+    assert "mean over frames" in outcome.out
+    assert "pooled" not in outcome.out
+    assert "town" in outcome.out
+
+
+def test_parts_are_merged(run: Run, track: Path, maps: Path, tmp_path: Path) -> None:
+    command = ("eval", "scores", "--labels", track, "--protocol", "rba")
+    assert run(*command, "--scores", maps, "--out", tmp_path / "whole").status == 0
+    files, parts = sorted(maps.iterdir()), []
+    for number, names in enumerate((files[:1], files[1:])):
+        folder = tmp_path / f"half{number}" / "maps"
+        folder.mkdir(parents=True)
+        for file in names:
+            shutil.copy(file, folder)
+        parts.append(tmp_path / f"part{number}.npz")
+        outcome = run(*command, "--scores", folder, "--part", parts[-1])
+        assert outcome.status == 0, outcome.err
+        assert f"Counted {len(names)} of {len(files)} frames of dataset_AnomalyTrack" in outcome.out
+    refused(run("eval", "merge", parts[1], "--out", tmp_path / "merged"), "are in no part")
+    assert not (tmp_path / "merged").exists()
+    outcome = run("eval", "merge", *parts, "--out", tmp_path / "merged")
+    assert outcome.status == 0, outcome.err
+    assert read(tmp_path / "merged") == read(tmp_path / "whole")
+    refused(run("eval", "merge", parts[0], parts[0]), "counted in two parts", "part0.npz")
+    refused(run("eval", "merge", maps / files[0].name), "is no part")
+    both = run(*command, "--scores", maps, "--part", parts[0], "--out", tmp_path / "both")
+    refused(both, "either --out", "--part")
+
+
+def test_results_are_compared_with_those_of_other_evals(run: Run, track: Path, maps: Path, tmp_path: Path) -> None:
+    command = ("eval", "scores", "--labels", track, "--protocol")
+    better = tmp_path / "better"
+    better.mkdir()
+    for file in maps.iterdir():
+        np.save(better / file.name, np.load(file) * 2)
+    for protocol, scores in (("smiyc-anomaly", maps), ("eam", better), ("rba", maps)):
+        assert run(*command, protocol, "--scores", scores, "--out", tmp_path / "runs" / protocol).status == 0
+    runs = tmp_path / "runs"
+    for words in ((), ("--compare",)):
+        outcome = run("report", *words, runs / "smiyc-anomaly", runs / "eam")
+        assert outcome.status == 0, outcome.err
+        assert "AUROC" in outcome.out
+    refused(run("report", "--compare", runs / "eam", runs / "rba"), "different conventions")
+
+
+def test_bad_input_gets_a_sentence(run: Run, world: Path, track: Path, maps: Path, tmp_path: Path) -> None:
+    def judge(**options: object) -> Any:
+        words = {"scores": maps, "labels": track, "protocol": "smiyc-anomaly", "out": tmp_path / "out"} | options
+        return run("eval", "scores", *(word for key, value in words.items() for word in (f"--{key}", value)))
+
+    first = sorted(maps.iterdir())[0]
+    values = np.load(first)
+    refused(judge(protocol="smiyc"), "no protocol 'smiyc'", "smiyc-obstacle")
+    refused(judge(encoding="x"), "no label encoding 'x'", "streethazards")
+    refused(judge(scores=tmp_path / "none"), "There is no folder", "--scores")
+    refused(judge(labels=tmp_path / "none"), "There is no folder", "--labels")
+    refused(judge(protocol="roadanomaly"), "looks like smiyc")
+    refused(judge(labels=world / "benchmarks"), "holds whole sets")
+    refused(judge(ending="_energy.npy"), "no score maps that end in _energy.npy")
+    np.save(first, values[:-1])
+    refused(judge(), first.name, "pixels but its label")
+    np.save(first, np.where(values == values.max(), np.nan, values))
+    refused(judge(), first.name, "NaN")
+    np.save(first, values.astype(np.int32))
+    refused(judge(), first.name, "int32")
+    np.save(first, values)
+    np.savez(first.with_suffix(".npz"), values)
+    refused(judge(), "Two score maps belong to the frame", first.name)
+    first.with_suffix(".npz").rename(maps / "stranger.npz")
+    refused(judge(), "stranger.npz", "--allow-extra")
+    (maps / "stranger.npz").unlink()
+    first.unlink()
+    refused(judge(), "have no score map", first.stem)
+    assert not (tmp_path / "out").exists()
+
+
+def test_dummy_labels_are_told(run: Run, track: Path, maps: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "dataset_AnomalyTrack"
+    for value, words in ((255, ("void everywhere",)), (0, ("dataset_AnomalyTrack", "no anomaly pixel"))):
+        shutil.copytree(track, labels, dirs_exist_ok=True)
+        for label in (labels / "labels_masks").glob("*_semantic.png"):
+            with Image.open(label) as image:
+                size = image.size
+            Image.new("L", size, value).save(label)
+        refused(run("eval", "scores", "--scores", maps, "--labels", labels, "--protocol", "smiyc-anomaly"), *words)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """An ERFNet that has learned nothing."""
+    import torch
+
+    from train.networks import build_network
+
+    torch.manual_seed(0)
+    torch.save(build_network("erfnet").state_dict(), tmp_path / "erfnet.pth")
+    return tmp_path / "erfnet.pth"
+
+
+def test_submissions_are_written_and_judged(
+    run: Run, world: Path, track: Path, weights: Path, tmp_path: Path
+) -> None:
+    network = ("--segmenter", "erfnet", "--weights", weights, "--size", "128x64", "--device", "cpu", "--threads", 1)
+    out = tmp_path / "outputs"
+    outcome = run("eval", "submit", "smiyc", "--data", track, *network, "--method", "Mine", "--out", out)
+    assert outcome.status == 0, outcome.err
+    assert "where the host expects 110" in outcome.out
+    place = out / "anomaly_p" / "Mine" / "AnomalyTrack-all"
+    outcome = run("eval", "scores", "--scores", place, "--labels", track, "--protocol", "smiyc-anomaly", "--out", out)
+    assert outcome.status == 0, outcome.err
+    # Rounded to float16, the figures are nearly those of the network itself.
+    straight = run("eval", "smiyc", "--data", track, *network, "--score", "energy", "--out", tmp_path / "straight")
+    assert straight.status == 0, straight.err
+    expected = read(tmp_path / "straight")["sets"]["dataset_AnomalyTrack"]["scores"]["energy"]["metrics"]
+    found = read(out)["sets"]["dataset_AnomalyTrack"]["scores"]["score"]["metrics"]
+    assert found["AUROC"] == pytest.approx(expected["AUROC"], abs=0.01)
+
+    data = world / "benchmarks" / "fishyscapes_lostandfound"
+    outcome = run("eval", "submit", "fishyscapes", "--data", data, *network, "--out", tmp_path / "output")
+    assert outcome.status == 0, outcome.err
+    performance = json.loads((tmp_path / "output" / "validation_performance.json").read_text())
+    command = ("eval", "scores", "--scores", tmp_path / "output", "--labels", data, "--protocol", "fishyscapes")
+    assert run(*command, "--out", tmp_path / "again").status == 0
+    metrics = read(tmp_path / "again")["sets"]["fishyscapes_lostandfound"]["scores"]["score"]["metrics"]
+    assert performance == {"ap": metrics["AP"], "fpr": metrics["FPR95"]}
+    refused(
+        run("eval", "submit", "fishyscapes", "--data", data, *network, "--out", tmp_path / "output"), "--overwrite"
+    )
+
+
+def test_submissions_that_cannot_be(run: Run, track: Path, tmp_path: Path) -> None:
+    command = ("eval", "submit", "smiyc", "--data", track, "--out", tmp_path / "out")
+    refused(run(*command), "--checkpoint")
+    refused(run(*command, "--segmenter", "erfnet", "--weights", tmp_path / "none.pth"), "none.pth")
+    refused(run("eval", "submit", "smiyc", "--data", tmp_path, "--out", tmp_path / "out"), "no track")
+    words = ("eval", "submit", "fishyscapes", "--data", track, "--out", tmp_path / "out")
+    refused(run(*words), "not a fishyscapes folder", "smiyc")
+    refused(run(*words, "--method", "Mine"), "--method")
+    assert run("eval", "submit", "codabench", "--data", track, "--out", tmp_path / "out").status == 2
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["scores", "merge", "submit"])
+def test_every_command_explains_itself_by_example(run: Run, name: str) -> None:
+    outcome = run("eval", name, "--help")
+    assert outcome.status == 0
+    assert f"anomsynth eval {name}" in " ".join(outcome.out.split())
