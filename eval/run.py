@@ -5,13 +5,17 @@ leaves no half-written results. Beside it lie curves.json, thinned PR and ROC po
 single frames (`frame_figures.py`). An interval holds the figure in 95 % of draws of as many frames
 (`metrics/bootstrap.py`).
 
-    {"schema": 1, "created_by": {"anomsynth": "0.1.0"}, "predictor": {...},
+    {"schema": 1, "created_by": {"anomsynth": "0.1.0"}, "versions": {"python": ..., "anomsynth": ..., "numpy": ...,
+     "torch": ...}, "predictor": {"checkpoint": RUN, "checkpoint_sha256": ... | "weights": ..., "weights_sha256": ...,
+                                  ...},
      "sets": {SET: {"benchmark": ..., "layout": "official" | "flat", "frames": 10, "notes": [...],
+                    "inputs_sha256": "64 digits, see `inputs.py`",
                     "pixels": {"known": ..., "anomaly": ..., "ignore": ...},
                     "scores": {SCORE: {"metrics": {"AP": 0..1, "AUROC": 0..1, "FPR95": 0..1, "best_F1": 0..1},
                                        "intervals": [{"of": "AP", "low": 0..1, "high": 0..1}, ...],
                                        "threshold95": ..., "best_F1_threshold": ..., "convention": {...}}}},
-              "cityscapes": {"benchmark": "cityscapes", "frames": 500, "notes": [], "pixels": {"valid": ...},
+              "cityscapes": {"benchmark": "cityscapes", "frames": 500, "notes": [], "inputs_sha256": ...,
+                             "pixels": {"valid": ...},
                              "segmentation": {"metrics": {"mIoU": 0..1, "mAcc": 0..1},
                                               "iou_per_class": {"road": 0..1 | null, ...}, "convention": {...}}}}}
 """
@@ -20,16 +24,18 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
 
 from eval.benchmarks import AnySet, BenchmarkSet, PixelCounts, SegmentationSet, count_pixels, read_frame
+from eval.benchmarks.sets import Frame
 from eval.frame_figures import COUNTS, FRAMES, Counts, ScoredFrames, save_counts
+from eval.inputs import InputDigest, hashes, versions
 from eval.metrics import PixelResult, SegmentationMetrics, SegmentationResult
 from eval.metrics.bootstrap import FrameCounts, Interval, intervals
 from eval.metrics.pixel import convention as pixel_convention
@@ -41,6 +47,9 @@ from shards.labels import TRAIN_CLASSES
 from shards.layouts.cityscapes import CityscapesFrame, read_image, read_semantic
 from shards.progress import track
 from shards.writer import write_atomically
+
+Item = TypeVar("Item", bound=Frame | CityscapesFrame)
+Content = TypeVar("Content")
 
 SCHEMA = 1
 RESULTS = "results.json"
@@ -61,6 +70,7 @@ class AnomalySetResult:
             known pixels have none.
         counts: what the bootstrap needs of each frame, by score.
         intervals: of the figures, by score; bootstrap over frames.
+        inputs_sha256: of the frames' files.
     """
 
     found: BenchmarkSet
@@ -69,6 +79,7 @@ class AnomalySetResult:
     frames: Mapping[str, Mapping[str, Mapping[str, float] | None]]
     counts: Mapping[str, Sequence[FrameCounts]]
     intervals: Mapping[str, Mapping[str, Interval]]
+    inputs_sha256: str
 
     def as_json(self) -> dict[str, Any]:
         """The set's entry in results.json."""
@@ -78,6 +89,7 @@ class AnomalySetResult:
             "layout": self.found.layout,
             "frames": len(self.found.frames),
             "notes": list(self.found.notes),
+            "inputs_sha256": self.inputs_sha256,
             "pixels": pixels,
             "scores": {
                 name: {
@@ -101,6 +113,7 @@ class SegmentationSetResult:
 
     found: SegmentationSet
     segmentation: SegmentationResult
+    inputs_sha256: str
 
     def as_json(self) -> dict[str, Any]:
         """The set's entry in results.json."""
@@ -109,6 +122,7 @@ class SegmentationSetResult:
             "benchmark": self.found.benchmark,
             "frames": len(self.found.frames),
             "notes": list(self.found.notes),
+            "inputs_sha256": self.inputs_sha256,
             "pixels": {"valid": self.segmentation.pixels},
             "segmentation": {
                 "metrics": self.segmentation.metrics,
@@ -124,12 +138,14 @@ class Results:
 
     predictor: Mapping[str, Any]
     sets: Mapping[str, AnomalySetResult | SegmentationSetResult] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=versions)
 
     def as_json(self) -> dict[str, Any]:
         """The content of results.json."""
         return {
             "schema": SCHEMA,
             "created_by": {"anomsynth": importlib.metadata.version("anomsynth")},
+            "versions": dict(self.versions),
             "predictor": dict(self.predictor),
             "sets": {name: result.as_json() for name, result in self.sets.items()},
         }
@@ -250,6 +266,7 @@ def _judge_anomaly(
     found: BenchmarkSet, pixels: PixelCounts, predictor: Predictor, scores: Sequence[str]
 ) -> AnomalySetResult:
     scored = {name: ScoredFrames() for name in scores}
+    digest = InputDigest()
 
     def judge(frame: str, prediction: Prediction, label: UInt8[np.ndarray, "h w"]) -> None:
         for name, frames in scored.items():
@@ -257,7 +274,8 @@ def _judge_anomaly(
 
     with Behind() as behind:
         frames = track(found.frames, found.name, total=len(found.frames), unit="frames")
-        for frame, (image, label) in read_ahead(frames, read_frame):
+        for frame, ((image, label), files) in read_ahead(frames, _hashed(read_frame)):
+            digest.add(frame.name, files)
             behind(judge, frame.name, predict(predictor, image, scores, frame.name), label)
     return AnomalySetResult(
         found,
@@ -266,18 +284,25 @@ def _judge_anomaly(
         frames={name: frames.metrics for name, frames in scored.items()},
         counts={name: frames.counts for name, frames in scored.items()},
         intervals={name: intervals(frames.counts) for name, frames in scored.items()},
+        inputs_sha256=digest.hexdigest(),
     )
 
 
 def _judge_segmentation(found: SegmentationSet, predictor: Predictor) -> SegmentationSetResult:
-    metrics = SegmentationMetrics()
+    metrics, digest = SegmentationMetrics(), InputDigest()
     frames = track(found.frames, found.name, total=len(found.frames), unit="frames")
-    for frame, (image, label) in read_ahead(frames, _read_semantic_frame):
+    for frame, ((image, label), files) in read_ahead(frames, _hashed(_read_semantic_frame)):
+        digest.add(frame.id, files)
         semantic = predict(predictor, image, (), frame.id, semantic=True).semantic
         assert semantic is not None
         metrics.add(semantic, label, frame.id)
     notes = (*found.notes, *_seen(predictor.describe))
-    return SegmentationSetResult(replace(found, notes=notes), metrics.result())
+    return SegmentationSetResult(replace(found, notes=notes), metrics.result(), digest.hexdigest())
+
+
+def _hashed(read: Callable[[Item], Content]) -> Callable[[Item], tuple[Content, dict[str, str]]]:
+    """`read`, and the hashes of what it read."""
+    return lambda frame: (read(frame), hashes(frame))
 
 
 def _read_semantic_frame(frame: CityscapesFrame) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:

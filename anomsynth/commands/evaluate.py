@@ -117,18 +117,41 @@ def predict(
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Folders that `anomsynth eval` wrote.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders that `anomsynth eval --out` wrote.")],
     score: Annotated[list[str] | None, typer.Option("--score", metavar="NAME", help="Only these scores.")] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Of two runs: do they differ beyond the choice of frames?")
+    ] = False,
+    published: Annotated[
+        bool, typer.Option("--published", help="Put published figures beside those of full sets.")
+    ] = False,
+    intervals: Annotated[bool, typer.Option("--intervals", help="Print the 95 % interval of each figure.")] = False,
+    form: Annotated[Literal["table", "markdown", "latex", "csv"], typer.Option("--format", help="How to print.")] = (
+        "table"
+    ),
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it there instead.")] = None,
 ) -> None:
     """Put several evaluations side by side; differences are to the first.
 
-    Example: `anomsynth report before after`
-    """
-    from eval.report import comparison
+    Example: `anomsynth report before after --format markdown --out table.md`
 
-    screen = console()
-    for table in comparison(runs, split_words(score), screen.width):
-        screen.print(table)
+    `anomsynth report --compare before after` says which differences are more than chance.
+    """
+    from eval.report import report_tables, report_text
+    from eval.run import write_text
+
+    options = {"compare": compare, "published": published, "intervals": intervals}
+    if form == "table" and out is None:
+        screen = console()
+        for table in report_tables(runs, split_words(score), **options, width=screen.width):
+            screen.print(table)
+        return
+    text = report_text(runs, form, split_words(score), **options)
+    if out is None:
+        print(text, end="")
+    else:
+        write_text(out, text)
+        print(out)
 
 
 def _predictor(

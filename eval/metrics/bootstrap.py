@@ -21,7 +21,8 @@ from eval.metrics.keys import FrameKeys
 
 DRAWS: Final = 1000
 LEVEL: Final = 0.95
-_SHIFT: Final = 14
+SHIFT: Final = 14
+"""Low bits of a score's key that the counts of a frame leave out."""
 _AT_ONCE: Final = 1 << 23
 """Counts that a block of draws may hold: 64 MB."""
 
@@ -44,7 +45,7 @@ class FrameCounts:
     def of(cls, keys: FrameKeys) -> FrameCounts:
         """Round a frame's scores and count them."""
         known, anomaly = (
-            np.bincount(side >> np.uint32(_SHIFT), minlength=1 << 18) for side in (keys.known, keys.anomaly)
+            np.bincount(side >> np.uint32(SHIFT), minlength=1 << 18) for side in (keys.known, keys.anomaly)
         )
         bins = np.flatnonzero(known + anomaly)
         return cls(bins.astype(np.uint32), known[bins].astype(np.int64), anomaly[bins].astype(np.int64))

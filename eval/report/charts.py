@@ -13,6 +13,9 @@ from eval.metrics import PixelResult
 
 WIDTH, HEIGHT = 460, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 34, 46
+BOX = (_LEFT, _TOP, WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM)
+"""Left, top, width and height of the plot within the SVG."""
+
 _TOPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _SETTLED = 0.03  # recall below which precision hangs on a handful of pixels
 _TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -51,7 +54,9 @@ class Chart:
     y_ticks: tuple[Tick, ...]
     base: tuple[tuple[float, float], tuple[float, float]]
     """Ends of the dashed line that guessing would reach."""
-    box: tuple[float, float, float, float] = (_LEFT, _TOP, WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM)
+    top: float = 1.0
+    """Where the y axis ends."""
+    box: tuple[float, float, float, float] = BOX
     width: int = WIDTH
     height: int = HEIGHT
 
@@ -71,7 +76,7 @@ def precision_recall(results: Mapping[str, PixelResult]) -> Chart:
         points = _polyline(recall, np.repeat(found.curve.precision, 2), top)
         lines.append(Line(name, number, points, _place(found.tpr, found.precision, top)))
     guess = (_place(0.0, share, top), _place(1.0, share, top))
-    return Chart("Precision-recall", "recall", "precision", tuple(lines), *_ticks(top), guess)
+    return Chart("Precision-recall", "recall", "precision", tuple(lines), *_ticks(top), guess, top)
 
 
 def roc(results: Mapping[str, PixelResult]) -> Chart:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from eval.report.table import LOWER_IS_BETTER, METRICS, percent
+from eval.report.table import METRICS, lower_is_better, percent
 from eval.run import RESULTS, SCHEMA
 from shards.errors import UserError
 
@@ -158,7 +158,7 @@ def _table(title: str, metrics: Sequence[str], labels: Sequence[str], rows: Sequ
         last = ""
         for place, row in enumerate(rows):
             table.add_row(
-                f"{metric} {'↓' if metric in LOWER_IS_BETTER else '↑'}" if place == 0 else "",
+                f"{metric} {'↓' if lower_is_better(metric) else '↑'}" if place == 0 else "",
                 escape(row.name) if row.name != last else "",
                 *([escape(row.score)] if has_scores else []),
                 *_cells(metric, row.of_run),
@@ -181,6 +181,6 @@ def _cells(metric: str, of_run: Sequence[Metrics | None]) -> list[str]:
 
 def _difference(metric: str, metrics: Metrics, first: Metrics) -> str:
     delta = 100 * (metrics[metric] - first[metric])
-    better = delta < 0 if metric in LOWER_IS_BETTER else delta > 0
+    better = delta < 0 if lower_is_better(metric) else delta > 0
     color = "dim" if abs(delta) < 0.005 else "green" if better else "red"
     return f"[{color}]{delta:+.2f}[/]"

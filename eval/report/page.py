@@ -1,4 +1,4 @@
-"""The page: one HTML file that holds everything, figures, curves and pictures, and opens anywhere.
+"""The page: one HTML file that holds everything, figures, curves, pictures and a script, and opens anywhere.
 
 Pictures are drawn from a few frames of each set, the worst and the best by the frame's own AP of the set's best
 score; the predictor is asked again for those, so that an evaluation need not keep every map.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,16 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 
 from eval.benchmarks import read_frame
 from eval.predictor import Predictor
-from eval.report.charts import Chart, precision_recall, roc
+from eval.report.charts import BOX, Chart, precision_recall, roc
+from eval.report.histogram import Histogram, histogram
+from eval.report.operating import walk_along
 from eval.report.overlay import css_ramp, heat_map, outline, shrink, value_range
-from eval.report.table import LOWER_IS_BETTER, METRICS, best, percent
+from eval.report.table import lower_is_better, percent
 from eval.run import AnomalySetResult, Results, SegmentationSetResult, predict, write_text
 from shards.labels import IGNORE, TRAIN_CLASSES
 from shards.progress import track
@@ -35,6 +39,8 @@ class _Picture:
     """One frame on the page."""
 
     frame: str
+    place: int
+    """Of the frame in its set."""
     ap: str
     kind: str
     image: str
@@ -45,14 +51,56 @@ class _Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """One anomaly set on the page."""
+    """One anomaly set on the page.
 
+    Attributes:
+        number: from 1; part of the elements' names.
+        name: of the set.
+        found: what came out on it.
+        metrics: the columns of its table.
+        rows: one a score.
+        convention: of its first score.
+        charts: precision-recall and ROC.
+        histograms: one a score.
+        shown_score: the one that the pictures are of, and that the page opens with.
+        pictures: the worst and the best frames.
+        frame_columns: the columns of the table of frames.
+        frame_rows: its rows.
+    """
+
+    number: int
     name: str
     found: AnomalySetResult
+    metrics: list[str]
     rows: list[dict[str, Any]]
+    convention: Mapping[str, str]
     charts: tuple[Chart, Chart]
+    histograms: list[Histogram]
     shown_score: str
     pictures: list[_Picture]
+    frame_columns: list[str]
+    frame_rows: list[dict[str, Any]]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the page's script needs."""
+        return {
+            "number": self.number,
+            "box": BOX,
+            "top": self.charts[0].top,
+            "metrics": self.frame_columns[2:],
+            "walks": {score: walk_along(result).as_json() for score, result in self.found.scores.items()},
+            "histograms": {
+                drawn.name: {"low": drawn.low, "high": drawn.high, "log": drawn.log} for drawn in self.histograms
+            },
+            "frames": {
+                score: [
+                    None if figures is None else [round(value, 6) for value in figures.values()]
+                    for figures in frames.values()
+                ]
+                for score, frames in self.found.frames.items()
+            },
+        }
 
 
 def write_page(results: Results, predictor: Predictor, out: Path, *, frames_per_set: int = 6) -> Path:
@@ -72,16 +120,16 @@ def write_page(results: Results, predictor: Predictor, out: Path, *, frames_per_
     """
     judged = {name: found for name, found in results.sets.items() if isinstance(found, AnomalySetResult)}
     sections = [
-        _section(name, found, predictor, frames_per_set)
-        for name, found in track(judged.items(), "pictures", total=len(judged), unit="sets")
+        _section(number, name, found, predictor, frames_per_set)
+        for number, (name, found) in enumerate(track(judged.items(), "pictures", total=len(judged), unit="sets"), 1)
     ]
     html = _template().render(
         predictor=results.predictor,
-        created_by=results.as_json()["created_by"],
-        metrics=METRICS,
+        versions=results.versions,
         ramp=css_ramp(),
-        lower=LOWER_IS_BETTER,
+        lower=lower_is_better,
         sections=sections,
+        data=_json({"sets": [section.data for section in sections]}),
         segmentations=[
             _segmentation(name, found)
             for name, found in results.sets.items()
@@ -103,25 +151,22 @@ def choose_frames(frame_ap: Mapping[str, float], count: int) -> list[tuple[str, 
     return [("worst", name) for name in order[:worst]] + [("best", name) for name in tail]
 
 
-def _section(name: str, found: AnomalySetResult, predictor: Predictor, count: int) -> _Section:
-    metrics = {score: result.metrics for score, result in found.scores.items()}
+def _section(number: int, name: str, found: AnomalySetResult, predictor: Predictor, count: int) -> _Section:
+    entries: dict[str, dict[str, Any]] = found.as_json()["scores"]
+    metrics = {score: entry["metrics"] for score, entry in entries.items()}
+    columns = list(dict.fromkeys(metric for values in metrics.values() for metric in values))
     rows = [
         {
             "score": score,
-            "number": number,
-            "cells": [
-                {
-                    "text": percent(values[metric]),
-                    "best": len(metrics) > 1 and values[metric] == best(metrics, metric),
-                }
-                for metric in METRICS
-            ],
+            "number": place,
+            "cells": {metric: _cell(metric, score, metrics, entry["intervals"]) for metric in columns},
         }
-        for number, (score, values) in enumerate(metrics.items())
+        for place, (score, entry) in enumerate(entries.items())
     ]
     shown = max(metrics, key=lambda score: metrics[score]["AP"])
     frame_ap = {frame: values["AP"] for frame, values in found.frames[shown].items() if values is not None}
     frames = {frame.name: frame for frame in found.found.frames}
+    places = {frame: place for place, frame in enumerate(found.frames[shown])}
     pictures = []
     for kind, frame in choose_frames(frame_ap, count):
         image, label = read_frame(frames[frame])
@@ -131,6 +176,7 @@ def _section(name: str, found: AnomalySetResult, predictor: Predictor, count: in
         pictures.append(
             _Picture(
                 frame=frame,
+                place=places[frame],
                 ap=percent(frame_ap[frame]),
                 kind=kind,
                 image=_jpeg(outline(image, label)),
@@ -139,7 +185,51 @@ def _section(name: str, found: AnomalySetResult, predictor: Predictor, count: in
                 high=f"{limits[1]:.3g}",
             )
         )
-    return _Section(name, found, rows, (precision_recall(found.scores), roc(found.scores)), shown, pictures)
+    return _Section(
+        number=number,
+        name=name,
+        found=found,
+        metrics=columns,
+        rows=rows,
+        convention=next(iter(entries.values()))["convention"],
+        charts=(precision_recall(found.scores), roc(found.scores)),
+        histograms=[histogram(score, counts) for score, counts in found.counts.items()],
+        shown_score=shown,
+        pictures=pictures,
+        frame_columns=["frame", "anomaly pixels, %", *_frame_metrics(found, shown)],
+        frame_rows=_frame_rows(found, shown, {picture.frame for picture in pictures}),
+    )
+
+
+def _cell(
+    metric: str, score: str, metrics: Mapping[str, Mapping[str, float]], intervals: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """One figure: its text, its interval, and whether it is the best of several."""
+    if metric not in metrics[score]:
+        return {"text": "-", "range": "", "best": False}
+    values = [of_score[metric] for of_score in metrics.values() if metric in of_score]
+    best = (min if lower_is_better(metric) else max)(values)
+    ranges = [f"{percent(row['low'])} – {percent(row['high'])}" for row in intervals if row["of"] == metric]
+    value = metrics[score][metric]
+    return {"text": percent(value), "range": "".join(ranges), "best": len(values) > 1 and value == best}
+
+
+def _frame_metrics(found: AnomalySetResult, shown: str) -> list[str]:
+    return next((list(values) for values in found.frames[shown].values() if values is not None), [])
+
+
+def _frame_rows(found: AnomalySetResult, shown: str, drawn: set[str]) -> list[dict[str, Any]]:
+    """The table of frames; the figures of other scores are put in by the script."""
+    columns = _frame_metrics(found, shown)
+    rows = []
+    for place, ((frame, figures), counts) in enumerate(
+        zip(found.frames[shown].items(), found.counts[shown], strict=True)
+    ):
+        anomaly, known = int(counts.anomaly.sum()), int(counts.known.sum())
+        share = f"{100 * anomaly / (anomaly + known):.3f}" if anomaly + known else "-"
+        cells = ["-"] * len(columns) if figures is None else [percent(figures[column]) for column in columns]
+        rows.append({"place": place, "frame": frame, "shown": frame in drawn, "cells": [share, *cells]})
+    return rows
 
 
 def _segmentation(name: str, found: SegmentationSetResult) -> dict[str, Any]:
@@ -158,6 +248,11 @@ def _segmentation(name: str, found: SegmentationSetResult) -> dict[str, Any]:
             for row, iou in zip(TRAIN_CLASSES, found.segmentation.iou, strict=True)
         ],
     }
+
+
+def _json(content: Mapping[str, Any]) -> Markup:
+    """JSON for a script element: no text in it can end the element."""
+    return Markup(json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"))
 
 
 def _jpeg(picture: np.ndarray) -> str:

@@ -9,7 +9,6 @@ from rich.markup import escape
 from rich.table import Table
 
 METRICS = ("AP", "AUROC", "FPR95")
-LOWER_IS_BETTER = frozenset({"FPR95"})
 
 
 def tables(results: Mapping[str, Any]) -> list[Table]:
@@ -27,10 +26,15 @@ def percent(value: float) -> str:
     return f"{100 * value:.2f}"
 
 
+def lower_is_better(metric: str) -> bool:
+    """Whether a figure is an error: false positive rates, at whatever true positive rate and however estimated."""
+    return metric.startswith("FPR")
+
+
 def best(rows: Mapping[str, Mapping[str, float]], metric: str) -> float:
     """The best value of a metric among the scores of one set."""
     values = [row[metric] for row in rows.values()]
-    return min(values) if metric in LOWER_IS_BETTER else max(values)
+    return min(values) if lower_is_better(metric) else max(values)
 
 
 def _scores_table(results: Mapping[str, Any]) -> Table:
@@ -38,7 +42,7 @@ def _scores_table(results: Mapping[str, Any]) -> Table:
     table.add_column("set", overflow="fold")
     table.add_column("score", no_wrap=True)
     for metric in METRICS:
-        table.add_column(f"{metric} {'↓' if metric in LOWER_IS_BETTER else '↑'}", justify="right", no_wrap=True)
+        table.add_column(f"{metric} {'↓' if lower_is_better(metric) else '↑'}", justify="right", no_wrap=True)
     for name, entry in results["sets"].items():
         if "scores" not in entry:
             continue

@@ -13,8 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from eval.benchmarks import find_sets
+from eval.metrics import PixelMetrics
+from eval.metrics.bootstrap import FrameCounts
+from eval.metrics.keys import frame_keys
 from eval.predictor import Prediction, Predictor
 from eval.report import comparison, load_results, tables, write_page
+from eval.report.histogram import histogram, shares
+from eval.report.operating import walk_along
 from eval.report.overlay import OUTLINE, colors, heat_map, outline, value_range, with_legend
 from eval.report.page import choose_frames
 from eval.run import evaluate
@@ -139,14 +144,98 @@ def test_page_holds_everything_itself(worlds: Path, tmp_path: Path, predictor: P
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", html)
     assert str(tmp_path) not in html
     assert html.count("data:image/jpeg;base64,") == 3 * 2 * 2
-    charts = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
-    assert len(charts) == 6
+    drawn = [ElementTree.fromstring(chart) for chart in re.findall(r"<svg.*?</svg>", html, re.DOTALL)]
+    charts = [chart for chart in drawn if chart.attrib["data-kind"] != "histogram"]
+    histograms = [chart for chart in drawn if chart.attrib["data-kind"] == "histogram"]
+    assert len(charts) == len(histograms) == 6
     for chart in charts:
-        tree = ElementTree.fromstring(chart)
-        assert len(tree.findall("polyline")) == len(tree.findall("circle")) == 2
+        assert len(chart.findall("polyline")) == len(chart.findall("circle")) == 2
+    assert [chart.attrib["data-score"] for chart in histograms] == ["bright", "dark"] * 3
+    for chart in histograms:
+        assert [shape.attrib["class"] for shape in chart.findall("polygon")] == ["known", "anomaly"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
     for word in ("dataset_AnomalyTrack", "RoadAnomaly_jpg", "bright", "recall", "false positive rate", "toy"):
         assert word in html
+
+
+def test_page_shows_intervals_and_inputs(worlds: Path, tmp_path: Path, predictor: Predictor) -> None:
+    results = evaluate(find_sets("roadanomaly", worlds), predictor)
+    html = write_page(results, predictor, tmp_path / "out").read_text(encoding="utf-8")
+    entry = results.as_json()["sets"]["RoadAnomaly_jpg"]
+    assert entry["inputs_sha256"] in html
+    for found in entry["scores"].values():
+        for row in found["intervals"]:
+            assert f"{100 * row['low']:.2f} – {100 * row['high']:.2f}" in html
+    # The figures that the script shows are those of each frame.
+    data = json.loads(re.findall(r'<script type="application/json" id="data">(.*?)</script>', html)[0])["sets"][0]
+    for score, frames in results.frames()["sets"]["RoadAnomaly_jpg"].items():
+        assert data["frames"][score] == [pytest.approx(list(found.values()), abs=1e-6) for found in frames.values()]
+
+
+def scored_frames(seed: int, shift: float = 1.0) -> list[tuple[np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng(seed)
+    labels = [(rng.random((30, 40)) < 0.2).astype(np.uint8) for _ in range(4)]
+    return [((rng.normal(size=label.shape) + shift * label).astype(np.float32), label) for label in labels]
+
+
+def test_histogram_counts_every_pixel_once() -> None:
+    frames = scored_frames(1)
+    made = shares([FrameCounts.of(frame_keys(*frame)) for frame in frames], bars=20)
+    assert not made.log
+    scores, labels = (np.stack(parts) for parts in zip(*frames, strict=True))
+    for side, found in ((0, made.known), (1, made.anomaly)):
+        # What lies beyond the ends is counted into the last bars.
+        inside = scores[labels == side].clip(made.edges[0], made.edges[-1])
+        expected = np.histogram(inside, made.edges)[0] / inside.size
+        assert found.sum() == pytest.approx(1)
+        # A pixel within one part in 512 of an edge may lie on either side of it.
+        assert np.abs(found - expected).max() < 0.01
+    assert made.edges[0] == pytest.approx(np.quantile(scores[labels == 0], 0.001), abs=0.2)
+
+
+def test_histogram_of_probabilities_is_logarithmic() -> None:
+    frames = [(np.exp(4 * score).astype(np.float32), label) for score, label in scored_frames(2)]
+    made = shares([FrameCounts.of(frame_keys(*frame)) for frame in frames])
+    assert made.log
+    assert np.allclose(np.diff(np.log(made.edges)), np.diff(np.log(made.edges))[0])
+    assert made.known.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 3.5, -7.0])
+def test_histogram_of_one_score(value: float) -> None:
+    label = np.eye(4, dtype=np.uint8)
+    made = shares([FrameCounts.of(frame_keys(np.full((4, 4), value, np.float32), label))])
+    assert made.edges[0] <= value <= made.edges[-1]
+    assert made.edges[-1] - made.edges[0] <= 1
+    assert made.known.sum() == made.anomaly.sum() == pytest.approx(1)
+    zeros = np.where(label == 1, 0.25, 0.0).astype(np.float32)
+    half = shares([FrameCounts.of(frame_keys(zeros, label))])
+    assert not half.log
+    assert half.known[0] == half.anomaly[-1] == pytest.approx(1)
+    assert histogram("x", [FrameCounts.of(frame_keys(zeros, label))]).low == 0
+
+
+def test_the_slider_walks_along_the_curve() -> None:
+    pool = PixelMetrics()
+    frames = scored_frames(3)
+    for score, label in frames:
+        pool.add(score, label)
+    result = pool.result()
+    found = walk_along(result)
+    assert len(found.threshold) <= 241
+    assert (np.diff(found.threshold) > 0).all()
+    assert (np.diff(found.tpr) <= 0).all()
+    assert (np.diff(found.fpr) <= 0).all()
+    assert found.threshold[found.start] == result.point.threshold
+    assert (found.fpr[found.start], found.tpr[found.start]) == (result.fpr, result.tpr)
+    scores, labels = (np.stack(parts) for parts in zip(*frames, strict=True))
+    for place in (0, 20, found.start, found.best, len(found.threshold) - 1):
+        called = scores >= np.float32(found.threshold[place])
+        assert found.tpr[place] == pytest.approx(called[labels == 1].mean())
+        assert found.fpr[place] == pytest.approx(called[labels == 0].mean())
+        assert found.precision[place] == pytest.approx(labels[called].mean())
+    f1 = 2 * found.precision[found.best] * found.tpr[found.best] / (found.precision + found.tpr)[found.best]
+    assert result.best_f1 - 0.005 < f1 <= result.best_f1 + 1e-12
 
 
 def test_page_predicts_few_frames(

@@ -1,0 +1,192 @@
+"""Tables over many runs: a table a set, a row a run and score, and published figures beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eval.report.compare import labels_of, load_results
+from eval.report.grid import Cell, Grid
+from eval.report.published import published_for
+from eval.report.table import lower_is_better, percent
+from shards.errors import UserError
+
+ORDER = (
+    "AP",
+    "AUROC",
+    "FPR95",
+    "best_F1",
+    "AP_binned",
+    "FPR95_binned",
+    "sIoU",
+    "PPV",
+    "F1_mean",
+    "mIoU",
+    "mAcc",
+)
+"""The columns, as far as results have them; other figures come after these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one run, or one paper, says of one score on one set.
+
+    Attributes:
+        run: short name of the run; "published" for a paper.
+        score: name of the score; empty for semantic segmentation; method and network of a paper.
+        frames: how many were judged.
+        metrics: figures by name, fractions 0..1.
+        intervals: low and high end by figure, where the bootstrap gave them.
+        source: where a paper printed it; empty for a run.
+    """
+
+    run: str
+    score: str
+    frames: int
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetRows:
+    """All rows of one set, and sentences on them."""
+
+    name: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+def collect(paths: Sequence[Path], scores: Sequence[str] = (), *, published: bool = False) -> list[SetRows]:
+    """The rows of all runs by set, in the order of first appearance.
+
+    Args:
+        paths: folders or files of evaluations.
+        scores: only these; all without. Segmentation figures are taken always.
+        published: whether to put published figures beside those of full sets.
+
+    Raises:
+        UserError: no run, one that cannot be read, or a score that no run has.
+    """
+    if not paths:
+        raise UserError("No runs: give the folders that `anomsynth eval --out` wrote.")
+    runs = dict(zip(labels_of(paths), map(load_results, paths), strict=True))
+    known = dict.fromkeys(
+        score for results in runs.values() for entry in results["sets"].values() for score in entry.get("scores", {})
+    )
+    unknown = [score for score in scores if score not in known]
+    if unknown:
+        raise UserError(f"No run has the score {unknown[0]!r}. The runs have: {', '.join(known) or 'none'}.")
+    found = []
+    for name in dict.fromkeys(name for results in runs.values() for name in results["sets"]):
+        entries = {run: results["sets"][name] for run, results in runs.items() if name in results["sets"]}
+        rows = [row for run, entry in entries.items() for row in _rows(run, entry, scores)]
+        papers, notes = _papers(name, list(entries.values())) if published else ((), ())
+        found.append(SetRows(name, (*rows, *papers), notes))
+    return found
+
+
+def grids(sets: Sequence[SetRows], *, intervals: bool = False) -> list[Grid]:
+    """A table a set; the best figure of the runs is bold, sources of papers are numbered below.
+
+    Args:
+        sets: from `collect`.
+        intervals: whether to print the bootstrap's interval behind each figure.
+    """
+    return [_grid(found, intervals) for found in sets if found.rows]
+
+
+def records(sets: Sequence[SetRows]) -> list[dict[str, object]]:
+    """One record a row for programs: fractions at full precision, and the ends of each interval."""
+    metrics = _metrics([row for found in sets for row in found.rows])
+    made = []
+    for found in sets:
+        for row in found.rows:
+            record: dict[str, object] = {"run": row.run, "set": found.name, "frames": row.frames, "score": row.score}
+            for metric in metrics:
+                record[metric] = row.metrics.get(metric, "")
+                if any(metric in other.intervals for each in sets for other in each.rows):
+                    record[f"{metric}_low"], record[f"{metric}_high"] = row.intervals.get(metric, ("", ""))
+            made.append({**record, "source": row.source})
+    return made
+
+
+def _rows(run: str, entry: Mapping[str, Any], scores: Sequence[str]) -> list[Row]:
+    rows = [
+        Row(
+            run,
+            score,
+            entry["frames"],
+            {metric: value for metric, value in found["metrics"].items() if value is not None},
+            {row["of"]: (row["low"], row["high"]) for row in found.get("intervals", ())},
+        )
+        for score, found in entry.get("scores", {}).items()
+        if not scores or score in scores
+    ]
+    if "segmentation" in entry:
+        rows.append(Row(run, "", entry["frames"], entry["segmentation"]["metrics"]))
+    return rows
+
+
+def _papers(name: str, entries: Sequence[Mapping[str, Any]]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    """Published figures where every run judged the full set; sentences otherwise."""
+    judged = [entry for entry in entries if "scores" in entry]
+    if not judged:
+        return (), ()
+    answers = [published_for(name, entry) for entry in judged]
+    found, notes = min(answers, key=lambda answer: len(answer[0]))
+    return tuple(
+        Row(
+            "published",
+            f"{row.method}, {row.network}" if row.network else row.method,
+            judged[0]["frames"],
+            row.metrics,
+            source=row.source,
+        )
+        for row in found
+    ), notes
+
+
+def _grid(found: SetRows, intervals: bool) -> Grid:
+    metrics = _metrics(found.rows)
+    own = [row for row in found.rows if not row.source]
+    best = {
+        metric: (min if lower_is_better(metric) else max)(values)
+        for metric in metrics
+        if len(values := [row.metrics[metric] for row in own if metric in row.metrics]) > 1
+    }
+    sources = list(dict.fromkeys(row.source for row in found.rows if row.source))
+    rows = []
+    for row in found.rows:
+        mark = f" [{sources.index(row.source) + 1}]" if row.source else ""
+        names = (Cell(row.run), Cell(row.score + mark), Cell(str(row.frames)))
+        rows.append((*names, *(_cell(row, metric, best, intervals) for metric in metrics)))
+    notes = (*found.notes, *(f"[{number}] {source}." for number, source in enumerate(sources, 1)))
+    return Grid(
+        title=f"{found.name}, in %",
+        columns=(
+            *("run", "score", "frames"),
+            *(f"{metric} {'↓' if lower_is_better(metric) else '↑'}" for metric in metrics),
+        ),
+        names=2,
+        rows=tuple(rows),
+        rules=frozenset({len(own)} if sources and own else ()),
+        notes=notes,
+    )
+
+
+def _metrics(rows: Sequence[Row]) -> list[str]:
+    """The figures that some row has, in the order of columns."""
+    found = dict.fromkeys(metric for row in rows for metric in row.metrics)
+    return [metric for metric in ORDER if metric in found] + [metric for metric in found if metric not in ORDER]
+
+
+def _cell(row: Row, metric: str, best: Mapping[str, float], intervals: bool) -> Cell:
+    if metric not in row.metrics:
+        return Cell("-")
+    text = percent(row.metrics[metric])
+    if intervals and metric in row.intervals:
+        text += " [{}, {}]".format(*map(percent, row.intervals[metric]))
+    return Cell(text, strong=not row.source and row.metrics[metric] == best.get(metric))

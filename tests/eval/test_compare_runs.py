@@ -1,0 +1,174 @@
+"""Whether two runs differ by more than the choice of frames explains."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from anomsynth.cli import app
+from eval.benchmarks import find_sets
+from eval.frame_figures import load_counts
+from eval.metrics.bootstrap import differences
+from eval.predictor import Prediction
+from eval.report import report_text
+from eval.report.paired import paired
+from eval.run import evaluate
+from shards.errors import UserError
+
+Draw = Callable[..., None]
+
+
+class Noisy:
+    """Brightness and noise: the more noise, the worse."""
+
+    describe: Mapping[str, Any] = {"network": "toy"}
+    score_names: tuple[str, ...] = ("bright", "other")
+
+    def __init__(self, noise: float, seed: int = 0) -> None:
+        self.noise, self.rng = noise, np.random.default_rng(seed)
+
+    def predict(self, image: np.ndarray, scores: Sequence[str], *, semantic: bool = False) -> Prediction:
+        bright = image.mean(2) + self.noise * self.rng.normal(size=image.shape[:2])
+        return Prediction({name: bright.astype(np.float32) for name in scores})
+
+
+@pytest.fixture
+def world(tmp_path: Path, frame: Draw) -> Path:
+    for index in range(8):
+        folder = tmp_path / "fishyscapes_static"
+        frame(folder / "images" / f"{index}.png", folder / "labels_masks" / f"{index}.png", index)
+    return tmp_path / "fishyscapes_static"
+
+
+def judge(world: Path, out: Path, noise: float, scores: Sequence[str] = ("bright",), seed: int = 0) -> Path:
+    evaluate(find_sets("fishyscapes", world), Noisy(noise, seed), scores, out)
+    return out
+
+
+def edit(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def test_a_clear_difference(world: Path, tmp_path: Path) -> None:
+    good, bad = judge(world, tmp_path / "good", 40), judge(world, tmp_path / "bad", 200)
+    found = paired([bad, good])
+    assert [(row.name, row.score, row.metric) for row in found.rows] == [
+        ("fishyscapes_static", "bright", metric) for metric in ("AP", "AUROC", "FPR95", "best_F1")
+    ]
+    by_metric = {row.metric: row for row in found.rows}
+    counts = [load_counts(run / "counts.npz")["fishyscapes_static"]["bright"] for run in (good, bad)]
+    assert {metric: row.difference for metric, row in by_metric.items()} == differences(*counts)
+    assert {row.verdict for row in found.rows} == {"good better"}
+    assert by_metric["AP"].second - by_metric["AP"].first > 0 > by_metric["FPR95"].second - by_metric["FPR95"].first
+    # The other way round, the same run is better.
+    assert {row.verdict for row in paired([good, bad]).rows} == {"good better"}
+
+
+def test_no_difference(world: Path, tmp_path: Path) -> None:
+    runs = [judge(world, tmp_path / name, 90, seed=seed) for name, seed in (("a", 1), ("b", 2))]
+    assert {row.verdict for row in paired(runs).rows} == {"not told apart"}
+    assert {row.verdict for row in paired([runs[0], runs[0]]).rows} == {"not told apart"}
+
+
+def test_order_of_frames_does_not_count(world: Path, tmp_path: Path) -> None:
+    one, other = judge(world, tmp_path / "one", 40), judge(world, tmp_path / "other", 60, seed=3)
+    expected = paired([one, other]).rows
+
+    def turn(content: dict[str, Any]) -> None:
+        for scores in content["sets"].values():
+            scores["bright"] = dict(reversed(scores["bright"].items()))
+
+    edit(other / "frames.json", turn)
+    with np.load(other / "counts.npz") as arrays:
+        key = "fishyscapes_static|bright|"
+        parts = {
+            part: np.split(arrays[key + part], arrays[key + "ends"][:-1]) for part in ("bins", "known", "anomaly")
+        }
+    turned = {key + part: np.concatenate(frames[::-1]) for part, frames in parts.items()}
+    turned[key + "ends"] = np.cumsum([frame.size for frame in parts["bins"][::-1]])
+    np.savez(other / "counts.npz", **turned)
+    assert paired([one, other]).rows == expected
+
+
+def test_texts(world: Path, tmp_path: Path) -> None:
+    runs = [judge(world, tmp_path / "bad", 200), judge(world, tmp_path / "good", 40)]
+    markdown = report_text(runs, "markdown", compare=True)
+    assert "| fishyscapes\\_static | bright | AP ↑ | **good better** |" in markdown
+    assert "1000 draws" in markdown
+    (ap, *_) = csv.DictReader(io.StringIO(report_text(runs, "csv", compare=True)))
+    assert float(ap["difference"]) == float(ap["good"]) - float(ap["bad"])
+    assert 0 < float(ap["low"]) <= float(ap["difference"]) <= float(ap["high"])
+    printed = CliRunner().invoke(app, ["report", "--compare", *map(str, runs)])
+    assert printed.exit_code == 0
+    assert printed.output.count("good better") == 4
+
+
+def test_what_only_one_run_has_is_named(world: Path, tmp_path: Path) -> None:
+    one = judge(world, tmp_path / "one", 40, ("bright", "other"))
+    found = paired([one, judge(world, tmp_path / "two", 40)])
+    assert found.notes == ("fishyscapes_static, other: only in one.",)
+    assert {row.score for row in found.rows} == {"bright"}
+
+
+def test_other_bytes_are_named(world: Path, tmp_path: Path) -> None:
+    one, two = judge(world, tmp_path / "one", 40), judge(world, tmp_path / "two", 40)
+    edit(two / "results.json", lambda content: content["sets"]["fishyscapes_static"].update(inputs_sha256="0" * 64))
+    assert "other bytes" in paired([one, two]).notes[0]
+    edit(two / "results.json", lambda content: content["sets"]["fishyscapes_static"].pop("inputs_sha256"))
+    assert paired([one, two]).notes == ()
+
+
+def test_other_frames_are_refused(world: Path, tmp_path: Path) -> None:
+    one = judge(world, tmp_path / "one", 40)
+    for folder in ("images", "labels_masks"):
+        (world / folder / "7.png").unlink()
+    with pytest.raises(UserError, match=r"different frames of fishyscapes_static: 1 are only in one, the first 7"):
+        paired([one, judge(world, tmp_path / "two", 40)])
+
+
+def test_other_labels_are_refused(world: Path, tmp_path: Path, frame: Draw) -> None:
+    one = judge(world, tmp_path / "one", 40)
+    frame(world / "images" / "2.png", world / "labels_masks" / "2.png", 2, void=False)
+    with pytest.raises(UserError, match="Frame 2 of fishyscapes_static has other labels in the two runs"):
+        paired([one, judge(world, tmp_path / "two", 40)])
+
+
+def test_errors(world: Path, tmp_path: Path) -> None:
+    one = judge(world, tmp_path / "one", 40)
+    with pytest.raises(UserError, match=r"takes two runs, the baseline first; 1 were given"):
+        paired([one])
+    with pytest.raises(UserError, match="Neither run has the score 'msp'"):
+        paired([one, one], ["msp"])
+    two = judge(world, tmp_path / "two", 40, ("other",))
+    with pytest.raises(UserError, match="one holds bright on fishyscapes_static; two holds other on"):
+        paired([one, two])
+    three = judge(world, tmp_path / "three", 40)
+
+    def other_rules(content: dict[str, Any]) -> None:
+        content["sets"]["fishyscapes_static"]["scores"]["bright"]["convention"]["fpr95"] = "another"
+
+    edit(three / "results.json", other_rules)
+    with pytest.raises(UserError, match="by different conventions"):
+        paired([one, three])
+    edit(three / "frames.json", lambda content: content["sets"]["fishyscapes_static"]["bright"].pop("3"))
+    with pytest.raises(UserError, match=r"frames\.json and counts\.npz of three do not fit together"):
+        paired([one, three])
+    (three / "frames.json").write_text("{")
+    with pytest.raises(UserError, match=r"frames\.json cannot be read"):
+        paired([one, three])
+    (three / "frames.json").write_text("[]")
+    with pytest.raises(UserError, match="of schema 1"):
+        paired([one, three])
+    (three / "counts.npz").unlink()
+    with pytest.raises(UserError, match="holds no figures of single frames"):
+        paired([one, three])
