@@ -26,6 +26,8 @@ BATCH: Final = 1 << 22
 """Keys that wait at most: 16 MB."""
 PAGE_WORTH: Final = 4096
 """Keys in a batch that make a page: a quarter of its memory as waiting keys."""
+_QUICKER_THAN_SORTING: Final = 512
+"""Keys that a page must hold so that making it costs less than sorting them."""
 _HALF: Final = np.uint32(16)
 _LOWER: Final = np.uint32(0xFFFF)
 _ONE: Final = np.uint8(1)
@@ -71,6 +73,11 @@ class KeyCounts:
             self._buffer[self._filled : self._filled + part.size] = part
             self._filled += part.size
             done += part.size
+
+    def settle(self) -> None:
+        """Count what waits, wherever that is quicker than sorting it; the multiset stays the same."""
+        if self._filled > PAGE:
+            self._count_waiting(_QUICKER_THAN_SORTING)
 
     def merge(self, other: KeyCounts) -> None:
         """Add all that another one counted."""
@@ -138,9 +145,14 @@ class KeyCounts:
         paged, worth = self.page_of >= 0, PAGE_WORTH
         while int(sizes[~paged & (sizes < worth)].sum()) > BATCH // 8:
             worth //= 2
+        self._count_waiting(worth)
+
+    def _count_waiting(self, worth: int) -> None:
+        """Count the waiting keys whose page exists or that are so many that they are worth one."""
+        sizes = group_sizes(self.waiting)
         self._make_pages(np.flatnonzero(sizes >= worth))
-        wrapped = np.empty(BATCH, np.uint32)  # as many as there can be; what is not written takes no memory
-        self._filled, found = count_grouped(self._buffer, sizes, self.page_of, self.pages, wrapped)
+        wrapped = np.empty(self._filled, np.uint32)  # as many as there can be; what is not written takes no memory
+        self._filled, found = count_grouped(self.waiting, sizes, self.page_of, self.pages, wrapped)
         self.sizes += np.where(self.page_of >= 0, sizes, 0)
         self._note_wraps(wrapped[:found], np.ones(found, np.int64))
 
@@ -155,11 +167,11 @@ class KeyCounts:
 
 @compiled
 @no_type_check
-def group_sizes(keys):
-    """How many keys share each upper half, (65536,) int32."""
-    sizes = np.zeros(PAGE, np.int32)
+def group_sizes(keys, shift=_HALF):
+    """How many keys share their bits above `shift`, by default their upper half: (2^(32 - shift),) int32."""
+    sizes = np.zeros(1 << (32 - shift), np.int32)
     for key in keys:
-        sizes[key >> _HALF] += 1
+        sizes[key >> shift] += 1
     return sizes
 
 

@@ -61,6 +61,7 @@ class _Dense:
     """The counts of a multiset page by page, whichever way it holds them."""
 
     def __init__(self, counted: KeyCounts) -> None:
+        counted.settle()
         self._counted = counted
         self._waiting = np.sort(counted.waiting)
         edges = np.arange(PAGE + 1, dtype=np.int64) << 16
