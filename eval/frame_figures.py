@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, UInt8
 
 from eval.metrics.bootstrap import FrameCounts
 from eval.metrics.frame import judge_frame
-from eval.metrics.keys import frame_keys
+from eval.metrics.keys import FrameKeys
 from eval.metrics.pixel import PixelMetrics
 from shards.errors import UserError
 from shards.writer import write_atomically
@@ -43,13 +42,8 @@ class ScoredFrames:
     metrics: dict[str, Mapping[str, float] | None] = field(default_factory=dict)
     counts: list[FrameCounts] = field(default_factory=list)
 
-    def add(self, frame: str, score: Float32[np.ndarray, "h w"], label: UInt8[np.ndarray, "h w"]) -> None:
-        """Judge a frame and pool it.
-
-        Raises:
-            UserError: what `frame_keys` raises.
-        """
-        keys = frame_keys(score, label, frame)
+    def add(self, frame: str, keys: FrameKeys) -> None:
+        """Judge a frame and pool it."""
         alone = judge_frame(keys)
         self.pool.add_keys(keys)
         self.metrics[frame] = None if alone is None else alone.metrics

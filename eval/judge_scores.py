@@ -29,10 +29,9 @@ from eval.benchmarks.sets import PixelCounts, check_judgeable
 from eval.frame_figures import COUNTS, FRAMES, save_counts
 from eval.inputs import InputDigest, versions
 from eval.metrics import ComponentMetrics, ComponentResult
-from eval.metrics.binned import CONVENTION as BINNED_CONVENTION
 from eval.metrics.bootstrap import intervals
-from eval.metrics.component import convention as component_convention
 from eval.metrics.pixel import convention
+from eval.official import official_entry
 from eval.overlap import read_ahead
 from eval.protocols import Protocol
 from eval.run import RESULTS, SCHEMA, write_json
@@ -260,12 +259,9 @@ def _score_entry(counts: ScoreCounts, components: ComponentResult | None) -> dic
         if figure != "FPR95" or protocol.reach == "first"
     ]
     if protocol.binned:
-        binned = counts.binned.result()
-        metrics |= binned.metrics
-        entry |= {"binned_convention": dict(BINNED_CONVENTION), "component_threshold": binned.best_threshold}
-    if components is not None and protocol.components is not None:
-        metrics |= components.metrics
-        entry["component_convention"] = component_convention(protocol.components)
+        further, beside = official_entry(protocol, counts.binned.result(), components)
+        metrics |= further
+        entry |= beside
     return {"metrics": metrics, **entry}
 
 

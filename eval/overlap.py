@@ -42,14 +42,18 @@ class Behind:
 
     def __call__(self, work: Callable[..., None], *arguments: Any) -> None:
         """Hand in a call; raises what the one before raised."""
+        self.wait()
+        self._last = self._thread.submit(work, *arguments)
+
+    def wait(self) -> None:
+        """Wait for the last call; raises what it raised."""
         if self._last is not None:
             self._last.result()
-        self._last = self._thread.submit(work, *arguments)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Wait for the last call; raises what it raised, unless something else went wrong before."""
         self._thread.shutdown()
-        if kind is None and self._last is not None:
-            self._last.result()
+        if kind is None:
+            self.wait()

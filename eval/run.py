@@ -13,7 +13,8 @@ single frames (`frame_figures.py`). An interval holds the figure in 95 % of draw
                     "pixels": {"known": ..., "anomaly": ..., "ignore": ...},
                     "scores": {SCORE: {"metrics": {"AP": 0..1, "AUROC": 0..1, "FPR95": 0..1, "best_F1": 0..1},
                                        "intervals": [{"of": "AP", "low": 0..1, "high": 0..1}, ...],
-                                       "threshold95": ..., "best_F1_threshold": ..., "convention": {...}}}},
+                                       "threshold95": ..., "best_F1_threshold": ..., "convention": {...},
+                                       "protocol", "component_threshold", ...: see `official.py`}}},
               "cityscapes": {"benchmark": "cityscapes", "frames": 500, "notes": [], "inputs_sha256": ...,
                              "pixels": {"valid": ...},
                              "segmentation": {"metrics": {"mIoU": 0..1, "mAcc": 0..1},
@@ -27,6 +28,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import numpy as np
@@ -38,8 +40,10 @@ from eval.frame_figures import COUNTS, FRAMES, Counts, ScoredFrames, save_counts
 from eval.inputs import InputDigest, hashes, versions
 from eval.metrics import PixelResult, SegmentationMetrics, SegmentationResult
 from eval.metrics.bootstrap import FrameCounts, Interval, intervals
+from eval.metrics.keys import frame_keys
 from eval.metrics.pixel import convention as pixel_convention
 from eval.metrics.segmentation import CONVENTION as SEGMENTATION_CONVENTION
+from eval.official import OfficialFigures, protocol_of
 from eval.overlap import Behind, read_ahead
 from eval.predictor import Prediction, Predictor, check_scores
 from shards.errors import BadInput, UserError
@@ -71,6 +75,7 @@ class AnomalySetResult:
         counts: what the bootstrap needs of each frame, by score.
         intervals: of the figures, by score; bootstrap over frames.
         inputs_sha256: of the frames' files.
+        official: what the benchmark's own evaluator adds to a score: to its metrics, and beside them.
     """
 
     found: BenchmarkSet
@@ -80,6 +85,11 @@ class AnomalySetResult:
     counts: Mapping[str, Sequence[FrameCounts]]
     intervals: Mapping[str, Mapping[str, Interval]]
     inputs_sha256: str
+    official: Mapping[str, tuple[Mapping[str, float], Mapping[str, Any]]] = field(default_factory=dict)
+
+    def metrics(self, score: str) -> dict[str, float]:
+        """All figures of a score under their published names."""
+        return {**self.scores[score].metrics, **self.official.get(score, ({}, {}))[0]}
 
     def as_json(self) -> dict[str, Any]:
         """The set's entry in results.json."""
@@ -93,7 +103,7 @@ class AnomalySetResult:
             "pixels": pixels,
             "scores": {
                 name: {
-                    "metrics": result.metrics,
+                    "metrics": self.metrics(name),
                     "intervals": [
                         {"of": figure, "low": found.low, "high": found.high}
                         for figure, found in self.intervals[name].items()
@@ -101,6 +111,7 @@ class AnomalySetResult:
                     "threshold95": result.point.threshold,
                     "best_F1_threshold": result.best_threshold,
                     "convention": pixel_convention(),
+                    **self.official.get(name, ({}, {}))[1],
                 }
                 for name, result in self.scores.items()
             },
@@ -269,14 +280,21 @@ def _judge_anomaly(
     digest = InputDigest()
 
     def judge(frame: str, prediction: Prediction, label: UInt8[np.ndarray, "h w"]) -> None:
+        keys = {name: frame_keys(prediction.scores[name], label, frame) for name in scores}
         for name, frames in scored.items():
-            frames.add(frame, prediction.scores[name], label)
+            frames.add(frame, keys[name])
+        if official is not None:
+            official.add(frame, keys, prediction.scores, label)
 
-    with Behind() as behind:
+    protocol = protocol_of(found)
+    with TemporaryDirectory(prefix="anomsynth-") as folder, Behind() as behind:
+        official = None if protocol is None else OfficialFigures(protocol, scores, Path(folder))
         frames = track(found.frames, found.name, total=len(found.frames), unit="frames")
         for frame, ((image, label), files) in read_ahead(frames, _hashed(read_frame)):
             digest.add(frame.name, files)
             behind(judge, frame.name, predict(predictor, image, scores, frame.name), label)
+        behind.wait()
+        further = {} if official is None else official.result()
     return AnomalySetResult(
         found,
         pixels,
@@ -285,6 +303,7 @@ def _judge_anomaly(
         counts={name: frames.counts for name, frames in scored.items()},
         intervals={name: intervals(frames.counts) for name, frames in scored.items()},
         inputs_sha256=digest.hexdigest(),
+        official=further,
     )
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from anomsynth.commands.options import check_file, parse_size, split_words
+from anomsynth.commands import score_files
+from anomsynth.commands.options import BenchmarkOptions, check_file, parse_size, split_words
 from anomsynth.commands.screen import console
 
 if TYPE_CHECKING:
@@ -40,8 +41,18 @@ Scores = Annotated[
 Size = Annotated[
     str | None, typer.Option("--size", metavar="WxH", help="Network input size; default: that of training.")
 ]
+Flip = Annotated[bool, typer.Option("--flip", help="Mean of the image's and its mirror image's logits.")]
+Tile = Annotated[
+    str | None, typer.Option("--tile", metavar="WxH", help="Look through windows of that size, two thirds apart.")
+]
+Batch = Annotated[int, typer.Option(min=1, help="Windows and mirror images in one forward pass.")]
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    typer.Option(help="Of the forward pass; auto: bfloat16 on a GPU that has it."),
+]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads of the network; default: all cores.")]
+Layout = Annotated[bool, typer.Option("--layout", help="Say what is recognised in the folders, and stop.")]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Folder for results.json, curves.json and report.html.")
 ]
@@ -57,14 +68,34 @@ def _add_command(benchmark: str, summary: str) -> None:
         weights: Weights = None,
         score: Scores = None,
         size: Size = None,
+        flip: Flip = False,
+        tile: Tile = None,
+        batch: Batch = 1,
+        precision: Precision = "float32",
         device: Device = "auto",
         threads: Threads = None,
+        overrides: BenchmarkOptions = None,
+        layout: Layout = False,
         out: Out = None,
     ) -> None:
         from eval.benchmarks import find_sets
 
-        sets = [found for folder in data for found in find_sets(benchmark, folder)]
-        predictor = _predictor(checkpoint, segmenter, weights, size, device, threads)
+        sets = [found for folder in data for found in find_sets(benchmark, folder, overrides or ())]
+        if layout:
+            _print_layout(sets)
+            return
+        predictor = network(
+            checkpoint,
+            segmenter,
+            weights,
+            size,
+            device,
+            threads,
+            flip=flip,
+            tile=tile,
+            batch=batch,
+            precision=precision,
+        )
         _judge(sets, predictor, score, out)
 
     example = f"anomsynth eval {benchmark} --data {benchmark.upper()} --checkpoint RUN --out REPORT"
@@ -76,11 +107,19 @@ for _name, _summary in (
     ("fishyscapes", "Fishyscapes Lost & Found and Static, official or flat layout."),
     ("roadanomaly", "RoadAnomaly, official or flat layout."),
     ("smiyc", "SegmentMeIfYouCan: AnomalyTrack and ObstacleTrack, validation frames."),
+    ("lostandfound", "LostAndFound: official exclusion lists; everything but the road is void."),
+    ("streethazards", "StreetHazards test: towns t5 and t6."),
+    ("acdc-poc", "ACDC with pasted out-of-distribution objects, by weather."),
+    ("muad", "MUAD's out-of-distribution challenge."),
+    ("bdd-anomaly", "BDD-Anomaly: motorcycles, bicycles and trains of BDD100K as anomalies."),
     ("cityscapes", "Cityscapes val: mIoU and mAcc of the known classes."),
     ("shards", "Shards that were built here, such as a held-out synthetic split."),
     ("all", "Every benchmark that a folder holds, and Cityscapes val."),
 ):
     _add_command(_name, _summary)
+app.command("scores")(score_files.scores)
+app.command("merge")(score_files.merge)
+app.command("submit")(score_files.submit)
 
 
 def predict(
@@ -93,6 +132,10 @@ def predict(
         list[str] | None, typer.Option("--score", metavar="NAME", help=f"{_SCORES} Default: energy.")
     ] = None,
     size: Size = None,
+    flip: Flip = False,
+    tile: Tile = None,
+    batch: Batch = 1,
+    precision: Precision = "float32",
     device: Device = "auto",
     threads: Threads = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first picture that cannot be read.")] = False,
@@ -104,7 +147,9 @@ def predict(
     """
     from eval.predict import predict_images
 
-    predictor = _predictor(checkpoint, segmenter, weights, size, device, threads)
+    predictor = network(
+        checkpoint, segmenter, weights, size, device, threads, flip=flip, tile=tile, batch=batch, precision=precision
+    )
     summary = predict_images(
         images, predictor, split_words(score) or ["energy"], out, strict=strict, overwrite=overwrite
     )
@@ -154,18 +199,25 @@ def report(
         print(out)
 
 
-def _predictor(
+def network(
     checkpoint: Path | None,
     segmenter: str | None,
     weights: Path | None,
     size: str | None,
     device: str,
     threads: int | None,
+    *,
+    flip: bool = False,
+    tile: str | None = None,
+    batch: int = 1,
+    precision: Literal["auto", "float32", "bfloat16"] = "float32",
 ) -> Predictor:
+    """The predictor that the options of a command describe."""
     check_file(weights, "--weights")
     import torch
 
     from train.predictor import predictor_from
+    from train.views import Views
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -175,7 +227,15 @@ def _predictor(
         weights=weights,
         input_size=parse_size(size) if size else None,
         device=device,
+        views=Views(flip=flip, tile=parse_size(tile) if tile else None, batch=batch, precision=precision),
     )
+
+
+def _print_layout(sets: Sequence[AnySet]) -> None:
+    from eval.benchmarks.layout import describe_layout
+
+    for found in sets:
+        print(describe_layout(found), end="\n\n")
 
 
 def _judge(sets: Sequence[AnySet], predictor: Predictor, score: list[str] | None, out: Path | None) -> None:

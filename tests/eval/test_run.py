@@ -69,7 +69,7 @@ def test_results_json(worlds: Path, tmp_path: Path, predictor: Predictor, load: 
     names = ["counts.npz", "curves.json", "frames.json", "results.json"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
     bright = track["scores"]["bright"]
-    assert [row["of"] for row in bright["intervals"]] == list(bright["metrics"])
+    assert [row["of"] for row in bright["intervals"]] == ["AP", "AUROC", "FPR95", "best_F1"]
     assert all(0 <= row["low"] <= row["high"] <= 1 for row in bright["intervals"])
 
 
@@ -96,6 +96,31 @@ def test_single_frames_are_written_and_read_back(
     (tmp_path / "counts.npz").write_bytes((tmp_path / "counts.npz").read_bytes()[:300])
     with pytest.raises(UserError, match="holds no counts of an evaluation"):
         load_counts(tmp_path / "counts.npz")
+
+
+def test_a_network_and_its_score_maps_are_judged_alike(worlds: Path, tmp_path: Path, predictor: Predictor) -> None:
+    from eval.judge_scores import judge_scores
+    from eval.predict import predict_images
+    from eval.protocols import PROTOCOLS
+    from eval.scoremaps import find_pairs
+
+    for name, protocol in (
+        ("dataset_AnomalyTrack", PROTOCOLS["smiyc-anomaly"]),
+        ("dataset_ObstacleTrack", PROTOCOLS["smiyc-obstacle"]),
+        ("RoadAnomaly_jpg", PROTOCOLS["roadanomaly"]),
+    ):
+        (found,) = (found for found in find_sets("all", worlds) if found.name == name)
+        given = evaluate([found], predictor, ["bright"]).as_json()["sets"][name]["scores"]["bright"]
+        frames = [frame.image for frame in found.frames]
+        predict_images(frames, predictor, ["bright"], tmp_path / name)
+        pairs = find_pairs(tmp_path / name, worlds / name, protocol, ending="_bright.npy")
+        maps = judge_scores(pairs, protocol, "bright")["sets"][name]["scores"]["bright"]
+        assert given["metrics"] == pytest.approx(maps["metrics"], abs=1e-12)
+        assert ("component_convention" in given) == (protocol.components is not None)
+        assert ("AP_binned" in given["metrics"]) == protocol.binned
+        assert given.get("component_threshold") == maps.get("component_threshold")
+        if name == "dataset_ObstacleTrack":  # the squares are too small for the other track
+            assert {"sIoU", "PPV", "F1_mean"} <= set(given["metrics"])
 
 
 def test_the_figures_are_the_pooled_ones(worlds: Path, predictor: Predictor) -> None:
