@@ -14,7 +14,8 @@ single frames (`frame_figures.py`). An interval holds the figure in 95 % of draw
                     "scores": {SCORE: {"metrics": {"AP": 0..1, "AUROC": 0..1, "FPR95": 0..1, "best_F1": 0..1},
                                        "intervals": [{"of": "AP", "low": 0..1, "high": 0..1}, ...],
                                        "threshold95": ..., "best_F1_threshold": ..., "convention": {...},
-                                       "protocol", "component_threshold", ...: see `official.py`}}},
+                                       "protocol", "component_threshold", ...: see `official.py`}},
+                    "segmentation": where the labels tell the known classes, as below},
               "cityscapes": {"benchmark": "cityscapes", "frames": 500, "notes": [], "inputs_sha256": ...,
                              "pixels": {"valid": ...},
                              "segmentation": {"metrics": {"mIoU": 0..1, "mAcc": 0..1},
@@ -34,7 +35,17 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import UInt8
 
-from eval.benchmarks import AnySet, BenchmarkSet, PixelCounts, SegmentationSet, count_pixels, read_frame
+from eval.benchmarks import (
+    AnySet,
+    BenchmarkFrame,
+    BenchmarkSet,
+    PixelCounts,
+    SegmentationSet,
+    count_pixels,
+    read_frame,
+    read_semantic,
+)
+from eval.benchmarks.encoding import CITYSCAPES_NAMES
 from eval.benchmarks.sets import Frame
 from eval.frame_figures import COUNTS, FRAMES, Counts, ScoredFrames, save_counts
 from eval.inputs import InputDigest, hashes, versions
@@ -47,8 +58,9 @@ from eval.official import OfficialFigures, protocol_of
 from eval.overlap import Behind, read_ahead
 from eval.predictor import Prediction, Predictor, check_scores
 from shards.errors import BadInput, UserError
-from shards.labels import TRAIN_CLASSES
-from shards.layouts.cityscapes import CityscapesFrame, read_image, read_semantic
+from shards.labels import IGNORE, KNOWN, TRAIN_CLASSES
+from shards.layouts.cityscapes import CityscapesFrame, read_image
+from shards.layouts.cityscapes import read_semantic as read_classes
 from shards.progress import track
 from shards.writer import write_atomically
 
@@ -76,6 +88,7 @@ class AnomalySetResult:
         intervals: of the figures, by score; bootstrap over frames.
         inputs_sha256: of the frames' files.
         official: what the benchmark's own evaluator adds to a score: to its metrics, and beside them.
+        segmentation: of the known classes, where the labels tell them.
     """
 
     found: BenchmarkSet
@@ -86,6 +99,7 @@ class AnomalySetResult:
     intervals: Mapping[str, Mapping[str, Interval]]
     inputs_sha256: str
     official: Mapping[str, tuple[Mapping[str, float], Mapping[str, Any]]] = field(default_factory=dict)
+    segmentation: SegmentationResult | None = None
 
     def metrics(self, score: str) -> dict[str, float]:
         """All figures of a score under their published names."""
@@ -115,6 +129,7 @@ class AnomalySetResult:
                 }
                 for name, result in self.scores.items()
             },
+            **({} if self.segmentation is None else {"segmentation": _segmentation_entry(self.segmentation)}),
         }
 
 
@@ -128,19 +143,23 @@ class SegmentationSetResult:
 
     def as_json(self) -> dict[str, Any]:
         """The set's entry in results.json."""
-        names = [row.name for row in TRAIN_CLASSES]
         return {
             "benchmark": self.found.benchmark,
             "frames": len(self.found.frames),
             "notes": list(self.found.notes),
             "inputs_sha256": self.inputs_sha256,
             "pixels": {"valid": self.segmentation.pixels},
-            "segmentation": {
-                "metrics": self.segmentation.metrics,
-                "iou_per_class": dict(zip(names, self.segmentation.iou, strict=True)),
-                "convention": dict(SEGMENTATION_CONVENTION),
-            },
+            "segmentation": _segmentation_entry(self.segmentation),
         }
+
+
+def _segmentation_entry(found: SegmentationResult) -> dict[str, Any]:
+    names = [row.name for row in TRAIN_CLASSES]
+    return {
+        "metrics": found.metrics,
+        "iou_per_class": dict(zip(names, found.iou, strict=True)),
+        "convention": dict(SEGMENTATION_CONVENTION),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,9 +296,16 @@ def _judge_anomaly(
     found: BenchmarkSet, pixels: PixelCounts, predictor: Predictor, scores: Sequence[str]
 ) -> AnomalySetResult:
     scored = {name: ScoredFrames() for name in scores}
-    digest = InputDigest()
+    segmentation, digest = SegmentationMetrics(), InputDigest()
 
-    def judge(frame: str, prediction: Prediction, label: UInt8[np.ndarray, "h w"]) -> None:
+    def judge(
+        frame: str,
+        prediction: Prediction,
+        label: UInt8[np.ndarray, "h w"],
+        classes: UInt8[np.ndarray, "h w"] | None,
+    ) -> None:
+        if classes is not None and prediction.semantic is not None:
+            segmentation.add(prediction.semantic, classes, frame)
         keys = {name: frame_keys(prediction.scores[name], label, frame) for name in scores}
         for name, frames in scored.items():
             frames.add(frame, keys[name])
@@ -290,9 +316,10 @@ def _judge_anomaly(
     with TemporaryDirectory(prefix="anomsynth-") as folder, Behind() as behind:
         official = None if protocol is None else OfficialFigures(protocol, scores, Path(folder))
         frames = track(found.frames, found.name, total=len(found.frames), unit="frames")
-        for frame, ((image, label), files) in read_ahead(frames, _hashed(read_frame)):
+        for frame, ((image, label, classes), files) in read_ahead(frames, _hashed(_read_anomaly_frame)):
             digest.add(frame.name, files)
-            behind(judge, frame.name, predict(predictor, image, scores, frame.name), label)
+            prediction = predict(predictor, image, scores, frame.name, semantic=classes is not None)
+            behind(judge, frame.name, prediction, label, classes)
         behind.wait()
         further = {} if official is None else official.result()
     return AnomalySetResult(
@@ -304,6 +331,7 @@ def _judge_anomaly(
         intervals={name: intervals(frames.counts) for name, frames in scored.items()},
         inputs_sha256=digest.hexdigest(),
         official=further,
+        segmentation=segmentation.result() if segmentation.confusion.any() else None,
     )
 
 
@@ -324,9 +352,20 @@ def _hashed(read: Callable[[Item], Content]) -> Callable[[Item], tuple[Content, 
     return lambda frame: (read(frame), hashes(frame))
 
 
+def _read_anomaly_frame(
+    frame: Frame,
+) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"] | None]:
+    """Image, label and, where the label tells them, trainIds of the known pixels."""
+    image, label = read_frame(frame)
+    if isinstance(frame, BenchmarkFrame) and frame.encoding.classes != CITYSCAPES_NAMES:
+        return image, label, None
+    classes = read_semantic(frame)
+    return image, label, None if classes is None else np.where(label == KNOWN, classes, IGNORE).astype(np.uint8)
+
+
 def _read_semantic_frame(frame: CityscapesFrame) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
     try:
-        return read_image(frame), read_semantic(frame)
+        return read_image(frame), read_classes(frame)
     except BadInput as error:
         raise UserError(f"Frame {frame.id} cannot be read: {error.detail}.") from error
 

@@ -213,3 +213,26 @@ def test_cityscapes_with_half_a_pair(tmp_path: Path) -> None:
     next(root.rglob("*_leftImg8bit.png")).unlink()
     with pytest.raises(UserError, match="is incomplete: 1 files without a partner"):
         find_sets("cityscapes", root)
+
+
+def test_known_classes_are_judged_beside_the_anomalies_where_labels_tell_them(
+    tmp_path: Path, predictor: Predictor
+) -> None:
+    from eval.report import tables
+
+    for part in ("leftImg8bit", "leftLabel"):
+        (tmp_path / "test_OOD" / part).mkdir(parents=True)
+    rgb = np.random.default_rng(0).integers(0, 255, (8, 16, 3)).astype(np.uint8)
+    stored = np.zeros((8, 16), np.uint8)  # road, which the toy calls everything
+    stored[:, 12:] = 13  # car
+    stored[:2, :4] = 19  # anomaly, whatever it was predicted as
+    stored[7] = 255
+    Image.fromarray(rgb).save(tmp_path / "test_OOD" / "leftImg8bit" / "000001_leftImg8bit.png")
+    Image.fromarray(stored).save(tmp_path / "test_OOD" / "leftLabel" / "000001_leftLabel.png")
+    results = evaluate(find_sets("muad", tmp_path), predictor, ["bright"]).as_json()
+    (entry,) = results["sets"].values()
+    road, car = 12 * 7 - 8, 4 * 7
+    assert entry["segmentation"]["metrics"]["mIoU"] == pytest.approx(road / (road + car) / 2)
+    assert entry["segmentation"]["iou_per_class"]["car"] == 0
+    assert entry["pixels"]["anomaly"] == 8
+    assert len(tables(results)) == 2
