@@ -8,7 +8,7 @@ DEMO ?= demo/seed$(SEED)
 # Two busy threads on two shared cores slow each other down; the tests want one.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help setup demo test lint format bench lock clean
+.PHONY: help setup demo test lint format bench bench-quick lock clean
 help:            ## this list
 	@grep -E '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
@@ -42,8 +42,16 @@ format: $(STAMP) ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP)  ## what the main steps cost on this machine
+bench: $(STAMP)  ## ratios to peers and to the floor on this machine, 20 minutes; bench-quick takes 3
 	$(ONE_THREAD) $(BIN)/python benchmarks/main_job.py
+	$(ONE_THREAD) $(BIN)/python benchmarks/component.py
+	$(ONE_THREAD) $(BIN)/python benchmarks/evaluation.py $(if $(BENCHMARKS),--data $(BENCHMARKS) --weights $(WEIGHTS))
+	$(ONE_THREAD) $(BIN)/python benchmarks/metrics.py
+
+bench-quick: $(STAMP)
+	$(ONE_THREAD) $(BIN)/python benchmarks/component.py
+	$(ONE_THREAD) $(BIN)/python benchmarks/evaluation.py --frames 6
+	$(ONE_THREAD) $(BIN)/python benchmarks/metrics.py --frames 8
 
 lock:            ## renew requirements.lock (Python 3.11 to 3.13, hashes, no index named)
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }

@@ -19,7 +19,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from eval.metrics import PixelMetrics
 from eval.scores import score
 from pipelines.recipe import Sources
 from pipelines.recipes import find_recipe
@@ -66,17 +65,6 @@ def main() -> None:
     logits = torch.randn(1, 19, 512, 1024)
     for name in ("energy", "msp", "entropy"):
         rows.append((f"score {name} of 1024x512 logits", seconds(lambda s=name: score(s, logits)), ""))
-    rng = np.random.default_rng(0)
-    scores = rng.normal(size=(1024, 2048)).astype(np.float32)
-    labels = (rng.random((1024, 2048)) < 0.01).astype(np.uint8)
-
-    def metric() -> object:
-        pooled = PixelMetrics()
-        pooled.add(scores, labels, "frame")
-        return pooled.result()
-
-    took = seconds(metric, 3)
-    rows.append(("AP, AUROC, FPR95 of a 2048x1024 frame", took, f"{scores.size / took / 1e6:.1f} Mpx/s"))
     table = Table(title=f"One thread, torch {torch.__version__}")
     for column in ("step", "ms", "rate"):
         table.add_column(column, justify="left" if column == "step" else "right")
