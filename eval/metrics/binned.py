@@ -127,8 +127,6 @@ class BinnedMetrics:
             UserError: the sizes differ; the score holds NaN or infinity, or values too far apart for its precision;
                 the label holds another value. Nothing is added then.
         """
-        if score.shape != label.shape:
-            raise UserError(f"The score map of {frame} has the shape {score.shape}, its label {label.shape}.")
         self.add_keys(frame_keys(score, label, frame), frame, half=score.dtype == np.float16)
 
     def add_keys(self, keys: FrameKeys, frame: str = "frame", *, half: bool = False) -> None:

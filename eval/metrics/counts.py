@@ -105,7 +105,7 @@ class KeyCounts:
 
     @classmethod
     def of(cls, state: Mapping[str, np.ndarray]) -> KeyCounts:
-        """The way back from `state`.
+        """The way back from `state`; the arrays are copied, as those of a file cannot grow.
 
         Raises:
             ValueError: the arrays do not belong together.
@@ -120,8 +120,8 @@ class KeyCounts:
             state["wrapped"].shape != state["wraps"].shape
         ):
             raise ValueError("pages and counters do not belong together")
-        self.page_of, self.pages = state["page_of"], state["pages"]
-        self.wrapped, self.wraps, self.sizes = state["wrapped"], state["wraps"], state["sizes"]
+        self.page_of, self.pages = state["page_of"].copy(), state["pages"].copy()
+        self.wrapped, self.wraps, self.sizes = (state[name].copy() for name in ("wrapped", "wraps", "sizes"))
         self.add(state["waiting"])
         return self
 

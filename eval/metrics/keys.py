@@ -41,7 +41,7 @@ class FrameKeys:
 
 def frame_keys(
     score: Float16[np.ndarray, "h w"] | Float32[np.ndarray, "h w"] | Float64[np.ndarray, "h w"],
-    label: UInt8[np.ndarray, "h w"],
+    label: UInt8[np.ndarray, "rows columns"],
     frame: str = "frame",
 ) -> FrameKeys:
     """Take a frame apart.
@@ -52,8 +52,10 @@ def frame_keys(
         frame: its name, for the error.
 
     Raises:
-        UserError: the score holds NaN or infinity; the label holds another value.
+        UserError: the sizes differ; the score holds NaN or infinity; the label holds another value.
     """
+    if score.shape != label.shape:
+        raise UserError(f"The score map of {frame} has the shape {score.shape}, its label {label.shape}.")
     with np.errstate(over="ignore"):  # beyond float32 lies infinity, which is refused below
         scores = np.ascontiguousarray(score, np.float32).ravel()
     known, anomaly = np.empty(scores.size, np.uint32), np.empty(scores.size, np.uint32)

@@ -20,11 +20,12 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import mul
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float16, Float32, Float64, UInt8
+from jaxtyping import Float, Float16, Float32, Float64, Int64, UInt8
 
 from eval.metrics.conventions import REACHES, TPR, OperatingPoint, OperatingPoints, Reach
 from eval.metrics.counts import KeyCounts
@@ -127,7 +128,7 @@ class PixelMetrics:
     def add(
         self,
         score: Float16[np.ndarray, "h w"] | Float32[np.ndarray, "h w"] | Float64[np.ndarray, "h w"],
-        label: UInt8[np.ndarray, "h w"],
+        label: UInt8[np.ndarray, "rows columns"],
         frame: str = "frame",
     ) -> None:
         """Pool the valid pixels of a frame.
@@ -138,7 +139,8 @@ class PixelMetrics:
             frame: its name, for the error.
 
         Raises:
-            UserError: the score holds NaN or infinity; the label holds another value; nothing is pooled then.
+            UserError: the sizes differ; the score holds NaN or infinity; the label holds another value. Nothing is
+                pooled then.
         """
         self.add_keys(frame_keys(score, label, frame))
 
@@ -183,7 +185,7 @@ class PixelMetrics:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 self.known = KeyCounts.of({name: arrays[f"known.{name}"] for name in fields})
                 self.anomaly = KeyCounts.of({name: arrays[f"anomaly.{name}"] for name in fields})
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(
                 f"{path} holds no counted scores, or is cut off ({error}); count that part again."
             ) from error
@@ -241,7 +243,7 @@ def judge(
         tp_before = int(steps.tp[-1])
         ap.append(float(np.sum(gained / positives * (steps.tp / (steps.tp + steps.fp)))))
         # N - FP + ties / 2, doubled to stay whole.
-        won += int(np.sum(gained * (2 * negatives - steps.fp - steps.above)))
+        won += _products(gained, 2 * negatives - steps.fp - steps.above)
         f1 = 2 * steps.tp / (positives + steps.tp + steps.fp)
         at = int(f1.argmax())
         if f1[at] > best_f1:
@@ -259,6 +261,13 @@ def judge(
         known=negatives,
         curve=kept.curve(),
     )
+
+
+def _products(one: Int64[np.ndarray, " k"], other: Int64[np.ndarray, " k"]) -> int:
+    """The sum of the products of whole numbers >= 0, exact beyond the 9.2e18 that int64 holds."""
+    if int(one.sum()) * int(other.max()) > np.iinfo(np.int64).max:
+        return sum(map(mul, one.tolist(), other.tolist()))
+    return int(np.sum(one * other))
 
 
 class _Thinned:

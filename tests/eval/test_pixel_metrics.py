@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from eval.metrics import PixelMetrics, PixelResult, counts
 from eval.metrics.conventions import Reach
 from eval.metrics.keys import ordered, scores_of
+from eval.metrics.pixel import judge as judge_steps
+from eval.metrics.walk import Steps
 from shards.errors import UserError
 
 
@@ -163,6 +166,41 @@ def test_pages_wraps_and_merging_change_nothing(
     assert np.array_equal(scores_of(steps.keys), np.unique(scores[labels == 1])[::-1])
 
 
+def test_pools_from_disk_take_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(counts, "PAGE_WORTH", 8)
+    monkeypatch.setattr(counts, "BATCH", 1 << 16)
+    rng = np.random.default_rng(11)
+    labels = rng.choice(np.array([0, 1, 255], np.uint8), (3, 300, 400), p=[0.7, 0.2, 0.1])
+    # Each pool has pages that the others lack.
+    scores = (rng.normal(size=labels.shape) + labels + np.array([0, 40, 3000])[:, None, None]).astype(np.float32)
+    for number in range(2):
+        part = PixelMetrics()
+        part.add(scores[number], labels[number])
+        part.save(tmp_path / f"{number}.npz")
+    first, second = (PixelMetrics.load(tmp_path / f"{number}.npz") for number in range(2))
+    before = second.known.pages.copy()
+    assert not np.array_equal(first.known.page_of >= 0, second.known.page_of >= 0)
+    first.merge(second)
+    for _ in range(2):
+        first.add(scores[2], labels[2])
+    expected = oracle(np.concatenate([scores, scores[2:]]).reshape(1, -1), labels[[0, 1, 2, 2]].reshape(1, -1))
+    assert first.result().metrics == pytest.approx(expected, abs=1e-9)
+    assert np.array_equal(second.known.pages, before)
+
+
+def test_a_pool_made_of_another_ones_state_is_its_own() -> None:
+    score, label = np.arange(200_000, dtype=np.float32)[None], np.zeros((1, 200_000), np.uint8)
+    one = PixelMetrics()
+    for _ in range(30):  # enough for pages
+        one.add(score, label)
+    sizes = one.known.sizes.copy()
+    assert sizes.any()
+    other = counts.KeyCounts.of(one.known.state())
+    other.merge(one.known)
+    assert np.array_equal(one.known.sizes, sizes)
+    assert other.total == 2 * one.known.total
+
+
 def test_a_broken_pool_file_gets_a_sentence(tmp_path: Path) -> None:
     pool = PixelMetrics()
     pool.add(np.array([[0.0, 1.0]], np.float32), np.array([[0, 1]], np.uint8))
@@ -170,7 +208,9 @@ def test_a_broken_pool_file_gets_a_sentence(tmp_path: Path) -> None:
     pool.save(whole)
     half.write_bytes(whole.read_bytes()[:500])
     np.savez(other, **{"known.pages": np.zeros(3)})
-    for path in (half, other, tmp_path / "missing.npz"):
+    bare = tmp_path / "bare.npy"
+    np.save(bare, np.zeros(3))
+    for path in (half, other, bare, tmp_path / "missing.npz"):
         with pytest.raises(UserError, match="holds no counted scores"):
             PixelMetrics.load(path)
 
@@ -215,6 +255,28 @@ def test_scores_that_are_not_finite_are_refused(bad: float) -> None:
 def test_unknown_labels_are_refused() -> None:
     with pytest.raises(UserError, match=r"label of f holds the values \[2\]"):
         PixelMetrics().add(np.zeros((1, 2), np.float32), np.array([[0, 2]], np.uint8), "f")
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2), (1, 2)])
+def test_a_score_map_of_another_shape_is_refused(shape: tuple[int, int]) -> None:
+    metrics = PixelMetrics()
+    with pytest.raises(UserError, match=r"score map of f7 has the shape \(\d, \d\), its label \(2, 2\)"):
+        metrics.add(np.zeros(shape, np.float32), np.zeros((2, 2), np.uint8), "f7")
+    assert metrics.known.total == 0
+
+
+def test_more_pixels_than_int64_can_multiply() -> None:
+    # Of 3e9 anomalies, 1e9 tie with 1e9 of the 3e9 known pixels; the others tie with the next 1e9.
+    billion = 10**9
+    high, low = (
+        Steps(np.array([key], np.uint32), *(np.array([count], np.int64) for count in columns))
+        for key, *columns in ((0xC0000000, billion, billion, 0), (0xB0000000, 3 * billion, 2 * billion, billion))
+    )
+    exact = (1 * (2 + 1 / 2) + 2 * (1 + 1 / 2)) / 9
+    for parts in ([high, low], [Steps.joined([high, low])]):
+        found = judge_steps(parts, 3 * billion, 3 * billion)
+        assert found.auroc == pytest.approx(exact, abs=1e-12)
+        assert found.ap == pytest.approx(math.fsum([1 / 3 * 1 / 2, 2 / 3 * 3 / 5]), abs=1e-12)
 
 
 def test_one_sided_pools_are_refused() -> None:
