@@ -7,13 +7,14 @@ maps wait on disk until then: in memory, those of thirty frames and six scores w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from eval.benchmarks import BenchmarkSet
+from eval.benchmarks import BenchmarkSet, smiyc
 from eval.metrics.binned import CONVENTION, BinnedMetrics, BinnedResult
 from eval.metrics.component import ComponentMetrics, ComponentResult, convention
 from eval.metrics.keys import FrameKeys
@@ -22,14 +23,17 @@ from shards.progress import track
 
 
 def protocol_of(found: BenchmarkSet) -> Protocol | None:
-    """The protocol of a set's benchmark that has figures of its own; None where the pooled ones are all there is."""
+    """The protocol of a set's benchmark that has figures of its own; None where the pooled ones are all there is.
+
+    Of a set of an unknown track of SegmentMeIfYouCan: its curve, which is the same in both, and no components.
+    """
     fitting = [
         protocol
         for protocol in PROTOCOLS.values()
-        if protocol.binned
-        and protocol.benchmark == found.benchmark
-        and not (protocol.foreign and protocol.foreign in found.name.lower())
+        if protocol.binned and protocol.benchmark == found.benchmark and protocol.part in (None, found.part)
     ]
+    if not fitting and found.benchmark == smiyc.CARD.name:
+        return replace(PROTOCOLS["smiyc-anomaly"], name=smiyc.CARD.name, components=None, part=None)
     return fitting[0] if fitting else None
 
 
@@ -38,11 +42,9 @@ def official_entry(
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """What a protocol's own figures add to a score: to its `metrics`, and beside them."""
     metrics = dict(binned.metrics)
-    entry: dict[str, Any] = {
-        "protocol": protocol.name,
-        "binned_convention": dict(CONVENTION),
-        "component_threshold": binned.best_threshold,
-    }
+    entry: dict[str, Any] = {"protocol": protocol.name, "binned_convention": dict(CONVENTION)}
+    if protocol.components is not None:
+        entry["component_threshold"] = binned.best_threshold
     if components is not None and protocol.components is not None:
         metrics |= components.metrics
         entry["component_convention"] = convention(protocol.components)

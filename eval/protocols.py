@@ -29,6 +29,7 @@ from typing import Final, Literal
 
 from eval.benchmarks.encoding import PLAIN, TWO_AND_UP, Encoding, encoding
 from eval.benchmarks.lostandfound import LABEL_IDS
+from eval.benchmarks.smiyc import ANOMALY_TRACK, OBSTACLE_TRACK
 from eval.metrics.component import SIZES, Sizes
 from eval.metrics.conventions import Reach
 from shards.errors import UserError
@@ -74,7 +75,7 @@ class Protocol:
         components: sizes of its component metrics; None without.
         binned: whether the official curve is a binned one, which stands beside the exact one then.
         benchmark: the only benchmark that it is for; None for the rules of a method, which hold anywhere.
-        foreign: what the name of a folder holds that belongs to another protocol of that benchmark.
+        part: the only set of that benchmark that it is for; None for all of them.
     """
 
     name: str
@@ -85,7 +86,7 @@ class Protocol:
     components: Sizes | None = None
     binned: bool = False
     benchmark: str | None = None
-    foreign: str | None = None
+    part: str | None = None
 
 
 PROTOCOLS: Final[Mapping[str, Protocol]] = {
@@ -97,7 +98,7 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
             components=SIZES["smiyc-anomaly"],
             binned=True,
             benchmark="smiyc",
-            foreign="obst",
+            part=ANOMALY_TRACK.name,
         ),
         Protocol(
             "smiyc-obstacle",
@@ -105,7 +106,7 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
             components=SIZES["smiyc-obstacle"],
             binned=True,
             benchmark="smiyc",
-            foreign="anomaly",
+            part=OBSTACLE_TRACK.name,
         ),
         Protocol(
             "lostandfound",

@@ -31,6 +31,7 @@ from eval.benchmarks import FINDERS, BenchmarkFrame, BenchmarkSet, find_sets
 from eval.benchmarks.encoding import PLAIN, TWO_AND_UP, Encoding
 from eval.benchmarks.folders import guess, images_in, is_flat
 from eval.benchmarks.sets import read_label
+from eval.benchmarks.smiyc import track_of
 from eval.protocols import ENCODINGS, Protocol
 from shards.codec import decode_map
 from shards.errors import BadInput, UserError
@@ -231,7 +232,8 @@ def _find_labels(folder: Path, protocol: Protocol, encoding: Encoding | None) ->
         raise UserError(
             f"{folder} looks like {looks_like}, but the protocol {protocol.name} is for {protocol.benchmark}."
         )
-    if protocol.foreign and protocol.foreign in folder.name.lower():
+    told = track_of(folder)
+    if protocol.part and told is not None and told.name != protocol.part:
         raise UserError(f"{folder} does not look like {protocol.summary}, which the protocol {protocol.name} is for.")
     benchmark = looks_like or protocol.benchmark
     if benchmark is None or benchmark not in FINDERS or encoding is not None or not _is_set(folder):

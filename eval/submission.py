@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,38 +32,31 @@ import numpy as np
 from jaxtyping import Float16, Float32, UInt8
 
 from eval.benchmarks import BenchmarkFrame, BenchmarkSet, find_sets
-from eval.benchmarks.folders import WrongFolder, candidates, images_in
-from eval.benchmarks.sets import read_image, read_label
+from eval.benchmarks.folders import WrongFolder, images_in
+from eval.benchmarks.sets import UnlabelledFrame, UnlabelledSet, read_image, read_label
 from eval.metrics import PixelMetrics
 from eval.predictor import Predictor, check_scores
 from eval.protocols import PROTOCOLS
 from eval.run import predict, write_json
 from eval.scoremaps import DATASET
-from shards.codec import decode_image
-from shards.errors import BadInput, UserError
+from shards.errors import UserError
 from shards.progress import track
 from shards.writer import write_atomically
 
 PERFORMANCE: Final = "validation_performance.json"
-TRACKS: Final[Mapping[str, int]] = {"AnomalyTrack-all": 110, "ObstacleTrack-all": 442}
-"""Folders of a SegmentMeIfYouCan submission, and how many frames the host expects in each."""
 VALIDATION_FRAMES: Final = 100
 """Of Fishyscapes Lost & Found."""
 
-_TRACK_NAMES: Final = (
-    (re.compile(r"obst|ro_?21"), "ObstacleTrack-all"),
-    (re.compile(r"anomaly|ra_?21"), "AnomalyTrack-all"),
-)
 _METHOD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _NUMBER: Final = re.compile(r"(\d{4})(?!\d)")
 
 
 @dataclass(frozen=True, slots=True)
 class HostFrame:
-    """A frame that a host wants predicted.
+    """A frame that Fishyscapes wants predicted.
 
     Attributes:
-        name: SegmentMeIfYouCan's fid, or Fishyscapes' four digits.
+        name: its four digits.
         image: gives the photograph, (H, W, 3) uint8 RGB; raises UserError.
         label: gives the label where it is public, (H, W) uint8: 0 known, 1 anomaly, 255 ignore; raises UserError.
     """
@@ -86,39 +79,8 @@ class Submission:
     notes: tuple[str, ...] = ()
 
 
-def smiyc_frames(folder: Path) -> dict[str, tuple[HostFrame, ...]]:
-    """The frames of the tracks in a folder, hidden ones included: track, a key of `TRACKS` -> frames.
-
-    Args:
-        folder: dataset_AnomalyTrack or dataset_ObstacleTrack, or a parent of them.
-
-    Raises:
-        UserError: none is found, a name that tells no track, or two folders of one track.
-    """
-    places = [folder] if (folder / "images").is_dir() else candidates(folder, "smiyc")
-    tracks: dict[str, tuple[HostFrame, ...]] = {}
-    for place in places:
-        name = next((track for pattern, track in _TRACK_NAMES if pattern.search(place.resolve().name.lower())), None)
-        if name is None:
-            raise UserError(
-                f"The name of {place} does not tell its track; call it dataset_AnomalyTrack or dataset_ObstacleTrack."
-            )
-        if name in tracks:
-            raise UserError(f"{folder} holds two folders of {name}; give one of them.")
-        pictures = images_in(place / "images")
-        if not pictures:
-            raise UserError(f"{place} holds no pictures: images/ is empty.")
-        tracks[name] = tuple(HostFrame(path.stem, partial(_picture, path)) for path in pictures)
-    if not tracks:
-        raise UserError(
-            f"{folder} holds no track of SegmentMeIfYouCan: expected dataset_AnomalyTrack/images or "
-            "dataset_ObstacleTrack/images."
-        )
-    return tracks
-
-
 def submit_smiyc(
-    tracks: Mapping[str, Sequence[HostFrame]],
+    tracks: Sequence[UnlabelledSet],
     predictor: Predictor,
     score: str,
     out: Path,
@@ -129,7 +91,7 @@ def submit_smiyc(
     """Write OUT/anomaly_p/METHOD/TRACK/<fid>.hdf5 for every frame.
 
     Args:
-        tracks: from `smiyc_frames`.
+        tracks: from `smiyc.find_submission`.
         predictor: gives the score maps.
         score: which of its scores.
         out: folder of the submission; made if missing.
@@ -144,18 +106,19 @@ def submit_smiyc(
     if not _METHOD.fullmatch(method):
         raise UserError(f"The method's name {method!r} will be a folder's: use letters, digits and . _ + - only.")
     targets = {
-        name: [out / "anomaly_p" / method / name / f"{frame.name}.hdf5" for frame in frames]
-        for name, frames in tracks.items()
+        found.submission: [
+            out / "anomaly_p" / method / found.submission / f"{frame.name}.hdf5" for frame in found.frames
+        ]
+        for found in tracks
     }
     _check_free([target for files in targets.values() for target in files], overwrite)
-    notes: list[str] = []
-    for name, frames in tracks.items():
-        for frame, target in zip(track(frames, name, total=len(frames), unit="frames"), targets[name], strict=True):
-            found = predict(predictor, frame.image(), (score,), frame.name).scores[score]
-            _write(target, hdf5_of(found, frame.name))
-        if len(frames) != TRACKS[name]:
-            notes.append(f"{name}: {len(frames)} frames, where the host expects {TRACKS[name]}.")
-    return Submission(tuple(target for files in targets.values() for target in files), tuple(notes))
+    for found in tracks:
+        frames = track(found.frames, found.submission, total=len(found.frames), unit="frames")
+        for frame, target in zip(frames, targets[found.submission], strict=True):
+            score_map = predict(predictor, read_image(frame), (score,), frame.name).scores[score]
+            _write(target, hdf5_of(score_map, frame.name))
+    notes = tuple(f"{found.submission}: {note}" for found in tracks for note in found.notes)
+    return Submission(tuple(target for files in targets.values() for target in files), notes)
 
 
 def fishyscapes_frames(folder: Path) -> tuple[HostFrame, ...]:
@@ -164,18 +127,49 @@ def fishyscapes_frames(folder: Path) -> tuple[HostFrame, ...]:
     Raises:
         UserError: neither is found, a name without its four digits, two frames of one number, or several sets.
     """
+    return frames_of_set(fishyscapes_set(folder), folder)
+
+
+def fishyscapes_set(folder: Path) -> BenchmarkSet | UnlabelledSet:
+    """The validation set of a folder, or the pictures DDDD_*.png that the host mounts.
+
+    Raises:
+        UserError: neither is found, or several sets.
+    """
     try:
         sets = [found for found in find_sets("fishyscapes", folder) if isinstance(found, BenchmarkSet)]
     except WrongFolder:
         pictures = [path for path in images_in(folder) if _NUMBER.match(path.name)]
         if not pictures:
             raise
-        return _numbered([(path.stem, partial(_picture, path), None) for path in pictures], folder)
+        frames = tuple(UnlabelledFrame(path.stem, path) for path in pictures)
+        return UnlabelledSet(folder.resolve().name, "fishyscapes", "DDDD_anomaly.npy", frames)
     if len(sets) != 1:
         names = ", ".join(found.name for found in sets)
         raise UserError(f"{folder} holds several sets, whose numbers collide; give --data one of them: {names}.")
-    frames = [frame for frame in sets[0].frames if isinstance(frame, BenchmarkFrame)]
-    return _numbered([(one.name, partial(read_image, one), partial(read_label, one)) for one in frames], folder)
+    return sets[0]
+
+
+def frames_of_set(found: BenchmarkSet | UnlabelledSet, folder: Path) -> tuple[HostFrame, ...]:
+    """The frames of a set that was found, under their four digits.
+
+    Raises:
+        UserError: a name without its four digits, or two frames of one number; names the folder.
+    """
+    frames: dict[str, HostFrame] = {}
+    for frame in found.frames:
+        match = _NUMBER.match(frame.name)
+        if match is None:
+            raise UserError(f"The frame {frame.name} of {folder} does not begin with the four digits of Fishyscapes.")
+        if match[1] in frames:
+            raise UserError(
+                f"{folder} holds two frames of the number {match[1]}; a submission has one file for both."
+            )
+        if isinstance(frame, BenchmarkFrame):
+            frames[match[1]] = HostFrame(match[1], partial(read_image, frame), partial(read_label, frame))
+        elif isinstance(frame, UnlabelledFrame):
+            frames[match[1]] = HostFrame(match[1], partial(read_image, frame))
+    return tuple(frames.values())
 
 
 def submit_fishyscapes(
@@ -193,7 +187,8 @@ def submit_fishyscapes(
         overwrite: replace files of an earlier call.
 
     Raises:
-        UserError: files in the way, an unknown score, a broken image or label, a score that is not finite.
+        UserError: files in the way, an unknown score, a broken image or label, image and label of different size,
+            a score that is not finite.
     """
     check_scores(predictor, [score])
     targets = [(out / f"{frame.name}_anomaly.npy", out / f"{frame.name}_segmentation.npy") for frame in frames]
@@ -202,10 +197,16 @@ def submit_fishyscapes(
     for frame, (anomaly, segmentation) in zip(
         track(frames, "fishyscapes", total=len(frames), unit="frames"), targets, strict=True
     ):
-        found = predict(predictor, frame.image(), (score,), frame.name, semantic=True)
+        image, label = frame.image(), None if frame.label is None else frame.label()
+        if label is not None and label.shape != image.shape[:2]:
+            raise UserError(
+                f"Frame {frame.name}: the label has {label.shape[1]}x{label.shape[0]} pixels "
+                f"but the image {image.shape[1]}x{image.shape[0]}; they must be equal."
+            )
+        found = predict(predictor, image, (score,), frame.name, semantic=True)
         values = _finite(found.scores[score].astype(np.float32), frame.name)
-        if frame.label is not None:
-            pool.add(values, frame.label(), frame.name)
+        if label is not None:
+            pool.add(values, label, frame.name)
         _write(anomaly, _npy_of(values))
         _write(segmentation, _npy_of(np.asarray(found.semantic)))
     files = [file for pair in targets for file in pair]
@@ -241,31 +242,6 @@ def hdf5_of(score: Float32[np.ndarray, "h w"], frame: str) -> bytes:
     with h5py.File(content, "w") as file:
         file.create_dataset(DATASET, data=half, compression="gzip", compression_opts=9)
     return content.getvalue()
-
-
-def _numbered(
-    found: Sequence[tuple[str, Callable[[], np.ndarray], Callable[[], np.ndarray] | None]], folder: Path
-) -> tuple[HostFrame, ...]:
-    frames: dict[str, HostFrame] = {}
-    for name, image, label in found:
-        match = _NUMBER.match(name)
-        if match is None:
-            raise UserError(f"The frame {name} of {folder} does not begin with the four digits of Fishyscapes.")
-        if match[1] in frames:
-            raise UserError(
-                f"{folder} holds two frames of the number {match[1]}; a submission has one file for both."
-            )
-        frames[match[1]] = HostFrame(match[1], image, label)
-    return tuple(frames.values())
-
-
-def _picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    try:
-        return decode_image(path.read_bytes(), path.name)
-    except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
-    except BadInput as error:
-        raise UserError(f"The picture {path} cannot be read: {error.detail}.") from error
 
 
 def _finite(score: Float32[np.ndarray, "h w"], frame: str) -> Float32[np.ndarray, "h w"]:

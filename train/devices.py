@@ -48,8 +48,11 @@ def choose_device(name: str = "auto") -> torch.device:
 
 def autocast(device: torch.device, precision: Literal["auto", "float32", "bfloat16"]) -> torch.autocast:
     """The context of the forward pass: bfloat16 where asked for, and by itself on CUDA devices that have it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=computes_low(device, precision))
+
+
+def computes_low(device: torch.device, precision: Literal["auto", "float32", "bfloat16"]) -> bool:
+    """Whether a forward pass there is in bfloat16."""
     if precision == "auto":
-        low = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        low = precision == "bfloat16"
-    return torch.autocast(device.type, torch.bfloat16, enabled=low)
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return precision == "bfloat16"

@@ -55,7 +55,7 @@ class NetworkPredictor:
         if self._views.tile is None:
             network.check_input(self._size)
         self._views.check(network, self._size)
-        self._describe = {**(describe or {}), "input_size": list(self._size), **self._views.describe}
+        self._describe = {**(describe or {}), "input_size": list(self._size), **self._views.describe(self._device)}
 
     @property
     def describe(self) -> Mapping[str, Any]:

@@ -1,14 +1,15 @@
 """Logits of an image from several looks at it: mirrored, and window by window.
 
-The mean is taken over logits. Windows overlap, so that no pixel is judged at a border alone, and are spread evenly:
-the sliding window of Cityscapes evaluations (1024 pixels, stride a third, mirrored: RPL).
+The mean is taken over logits. Windows overlap, so that no pixel is judged at a border alone, and are spread evenly.
+The sliding window of published Cityscapes evaluations (RPL) is 1024x1024, a third of a window apart, and mirrored:
+`--size 2048x1024 --tile 1024x1024 --stride 1/3 --flip`. By default it is two thirds, which is quicker.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import torch
 from jaxtyping import Float, Float32
@@ -16,8 +17,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from shards.errors import UserError
-from train.devices import autocast
+from train.devices import autocast, computes_low
 from train.networks import SegmentationNetwork
+
+STRIDE: Final = 2 / 3
+"""Step from window to window, where none is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +33,24 @@ class Views:
         tile: (width, height) of the windows; the whole image without it.
         stride: step from window to window, as a share of the window, above 0 and at most 1.
         batch: looks in one forward pass.
-        precision: of the forward pass; `auto` is float32 on a processor and bfloat16 on CUDA.
+        precision: of the forward pass; `auto` is bfloat16 on CUDA devices that have it, and float32 elsewhere.
     """
 
     flip: bool = False
     tile: tuple[int, int] | None = None
-    stride: float = 2 / 3
+    stride: float = STRIDE
     batch: int = 1
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
 
-    @property
-    def describe(self) -> dict[str, Any]:
-        """What results.json says of it: whatever is not the default."""
+    def describe(self, device: torch.device) -> dict[str, Any]:
+        """What results.json says of it: whatever is not the default; the precision as that device computes."""
         named: dict[str, Any] = {}
         if self.flip:
             named["flip"] = True
         if self.tile is not None:
             named |= {"tile": list(self.tile), "stride": self.stride}
         if self.precision != "float32":
-            named["precision"] = self.precision
+            named["precision"] = "bfloat16" if computes_low(device, self.precision) else "float32"
         return named
 
     def check(self, network: SegmentationNetwork, size: tuple[int, int]) -> None:

@@ -10,7 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from anomsynth.commands import score_files
-from anomsynth.commands.options import BenchmarkOptions, check_file, parse_size, split_words
+from anomsynth.commands.options import (
+    Batch,
+    BenchmarkOptions,
+    Checkpoint,
+    Device,
+    Flip,
+    Layout,
+    Precision,
+    Segmenter,
+    Size,
+    Stride,
+    Threads,
+    Tile,
+    Weights,
+    network,
+    split_words,
+)
 from anomsynth.commands.screen import console
 
 if TYPE_CHECKING:
@@ -25,34 +41,11 @@ Data = Annotated[
     list[Path],
     typer.Option("--data", metavar="DIR", help="Folder of one set, or one that holds several; may be repeated."),
 ]
-Checkpoint = Annotated[
-    Path | None, typer.Option("--checkpoint", metavar="RUN", help="Folder that `anomsynth train` wrote.")
-]
-Segmenter = Annotated[
-    Literal["erfnet"] | None,
-    typer.Option("--segmenter", help="Instead of a checkpoint: a known network, with --weights."),
-]
-Weights = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights of --segmenter (.pth or .safetensors).")]
 _SCORES = "msp, entropy, maxlogit, energy, maxmin or void; may be repeated."
 Scores = Annotated[
     list[str] | None,
     typer.Option("--score", metavar="NAME", help=f"{_SCORES} Default: all that the network gives."),
 ]
-Size = Annotated[
-    str | None, typer.Option("--size", metavar="WxH", help="Network input size; default: that of training.")
-]
-Flip = Annotated[bool, typer.Option("--flip", help="Mean of the image's and its mirror image's logits.")]
-Tile = Annotated[
-    str | None, typer.Option("--tile", metavar="WxH", help="Look through windows of that size, two thirds apart.")
-]
-Batch = Annotated[int, typer.Option(min=1, help="Windows and mirror images in one forward pass.")]
-Precision = Annotated[
-    Literal["auto", "float32", "bfloat16"],
-    typer.Option(help="Of the forward pass; auto: bfloat16 on a GPU that has it."),
-]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads of the network; default: all cores.")]
-Layout = Annotated[bool, typer.Option("--layout", help="Say what is recognised in the folders, and stop.")]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Folder for results.json, curves.json and report.html.")
 ]
@@ -70,6 +63,7 @@ def _add_command(benchmark: str, summary: str) -> None:
         size: Size = None,
         flip: Flip = False,
         tile: Tile = None,
+        stride: Stride = None,
         batch: Batch = 1,
         precision: Precision = "float32",
         device: Device = "auto",
@@ -93,6 +87,7 @@ def _add_command(benchmark: str, summary: str) -> None:
             threads,
             flip=flip,
             tile=tile,
+            stride=stride,
             batch=batch,
             precision=precision,
         )
@@ -134,6 +129,7 @@ def predict(
     size: Size = None,
     flip: Flip = False,
     tile: Tile = None,
+    stride: Stride = None,
     batch: Batch = 1,
     precision: Precision = "float32",
     device: Device = "auto",
@@ -148,7 +144,17 @@ def predict(
     from eval.predict import predict_images
 
     predictor = network(
-        checkpoint, segmenter, weights, size, device, threads, flip=flip, tile=tile, batch=batch, precision=precision
+        checkpoint,
+        segmenter,
+        weights,
+        size,
+        device,
+        threads,
+        flip=flip,
+        tile=tile,
+        stride=stride,
+        batch=batch,
+        precision=precision,
     )
     summary = predict_images(
         images, predictor, split_words(score) or ["energy"], out, strict=strict, overwrite=overwrite
@@ -197,38 +203,6 @@ def report(
     else:
         write_text(out, text)
         print(out)
-
-
-def network(
-    checkpoint: Path | None,
-    segmenter: str | None,
-    weights: Path | None,
-    size: str | None,
-    device: str,
-    threads: int | None,
-    *,
-    flip: bool = False,
-    tile: str | None = None,
-    batch: int = 1,
-    precision: Literal["auto", "float32", "bfloat16"] = "float32",
-) -> Predictor:
-    """The predictor that the options of a command describe."""
-    check_file(weights, "--weights")
-    import torch
-
-    from train.predictor import predictor_from
-    from train.views import Views
-
-    if threads is not None:
-        torch.set_num_threads(threads)
-    return predictor_from(
-        checkpoint=checkpoint,
-        segmenter=segmenter,
-        weights=weights,
-        input_size=parse_size(size) if size else None,
-        device=device,
-        views=Views(flip=flip, tile=parse_size(tile) if tile else None, batch=batch, precision=precision),
-    )
 
 
 def _print_layout(sets: Sequence[AnySet]) -> None:

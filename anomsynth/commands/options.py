@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from shards.errors import UserError
+
+if TYPE_CHECKING:
+    from eval.predictor import Predictor
 
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write; made when missing.")]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")]
@@ -24,6 +28,77 @@ BenchmarkOptions = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Set one option of the benchmark; may be repeated."),
 ]
 
+Checkpoint = Annotated[
+    Path | None, typer.Option("--checkpoint", metavar="RUN", help="Folder that `anomsynth train` wrote.")
+]
+Segmenter = Annotated[
+    Literal["erfnet"] | None,
+    typer.Option("--segmenter", help="Instead of a checkpoint: a known network, with --weights."),
+]
+Weights = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights of --segmenter (.pth or .safetensors).")]
+Size = Annotated[
+    str | None, typer.Option("--size", metavar="WxH", help="Network input size; default: that of training.")
+]
+Flip = Annotated[bool, typer.Option("--flip", help="Mean of the image's and its mirror image's logits.")]
+Tile = Annotated[str | None, typer.Option("--tile", metavar="WxH", help="Look through windows of that size.")]
+Stride = Annotated[
+    str | None,
+    typer.Option("--stride", metavar="SHARE", help="Step from window to window, as a share of it; default: 2/3."),
+]
+Batch = Annotated[int, typer.Option(min=1, help="Windows and mirror images in one forward pass.")]
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    typer.Option(help="Of the forward pass; auto: bfloat16 on a GPU that has it."),
+]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads of the network; default: all cores.")]
+Layout = Annotated[bool, typer.Option("--layout", help="Say what is recognised in the folders, and stop.")]
+
+
+def network(
+    checkpoint: Path | None,
+    segmenter: str | None,
+    weights: Path | None,
+    size: str | None,
+    device: str,
+    threads: int | None,
+    *,
+    flip: bool = False,
+    tile: str | None = None,
+    stride: str | None = None,
+    batch: int = 1,
+    precision: Literal["auto", "float32", "bfloat16"] = "float32",
+) -> Predictor:
+    """The predictor that the options of a command describe.
+
+    Raises:
+        UserError: an option that says nothing possible; weights or a checkpoint that cannot be loaded.
+    """
+    check_file(weights, "--weights")
+    if stride is not None and tile is None:
+        raise UserError("--stride is the step between the windows of --tile, which is missing.")
+    import torch
+
+    from train.predictor import predictor_from
+    from train.views import STRIDE, Views
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return predictor_from(
+        checkpoint=checkpoint,
+        segmenter=segmenter,
+        weights=weights,
+        input_size=parse_size(size) if size else None,
+        device=device,
+        views=Views(
+            flip=flip,
+            tile=parse_size(tile) if tile else None,
+            stride=STRIDE if stride is None else parse_share(stride),
+            batch=batch,
+            precision=precision,
+        ),
+    )
+
 
 def parse_size(text: str) -> tuple[int, int]:
     """Width and height of a word such as 512x256.
@@ -37,6 +112,18 @@ def parse_size(text: str) -> tuple[int, int]:
         return parse(text)
     except ValueError as error:
         raise UserError(f"Cannot read the size {text!r}: {error}.") from error
+
+
+def parse_share(text: str) -> float:
+    """The number that a word such as 1/3 or 0.5 means.
+
+    Raises:
+        UserError: it means none.
+    """
+    try:
+        return float(Fraction(text))
+    except (ValueError, ZeroDivisionError) as error:
+        raise UserError(f"Cannot read the share {text!r}: write it like 1/3 or 0.5.") from error
 
 
 def split_words(words: list[str] | None) -> list[str]:

@@ -8,6 +8,21 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from anomsynth.commands.options import (
+    Batch,
+    Checkpoint,
+    Device,
+    Flip,
+    Layout,
+    Precision,
+    Segmenter,
+    Size,
+    Stride,
+    Threads,
+    Tile,
+    Weights,
+    network,
+)
 from anomsynth.commands.screen import console
 from shards.errors import UserError
 
@@ -109,32 +124,23 @@ def submit(
     ],
     data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The host's set; labels are not needed.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the files; made when missing.")],
-    checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", metavar="RUN", help="Folder that `anomsynth train` wrote.")
-    ] = None,
-    segmenter: Annotated[
-        Literal["erfnet"] | None,
-        typer.Option("--segmenter", help="Instead of a checkpoint: a known network, with --weights."),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Weights of --segmenter (.pth or .safetensors).")
-    ] = None,
+    checkpoint: Checkpoint = None,
+    segmenter: Segmenter = None,
+    weights: Weights = None,
     score: Annotated[str, typer.Option("--score", metavar="NAME", help="Which score is handed in.")] = "energy",
     method: Annotated[
         str | None,
         typer.Option("--method", metavar="NAME", help="smiyc: name of the method; default: that of the score."),
     ] = None,
-    size: Annotated[
-        str | None, typer.Option("--size", metavar="WxH", help="Network input size; default: that of training.")
-    ] = None,
-    flip: Annotated[bool, typer.Option("--flip", help="Mean of the image's and its mirror image's logits.")] = False,
-    tile: Annotated[
-        str | None, typer.Option("--tile", metavar="WxH", help="Look through windows of that size, two thirds apart.")
-    ] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Processor threads of the network; default: all cores.")
-    ] = None,
+    size: Size = None,
+    flip: Flip = False,
+    tile: Tile = None,
+    stride: Stride = None,
+    batch: Batch = 1,
+    precision: Precision = "float32",
+    device: Device = "auto",
+    threads: Threads = None,
+    layout: Layout = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of an earlier call.")] = False,
 ) -> None:
     """Write the files that the host of a hidden test set wants.
@@ -144,15 +150,33 @@ def submit(
 
     Example: `anomsynth eval submit smiyc --data dataset_AnomalyTrack --checkpoint RUN --out outputs`
     """
-    from eval.submission import fishyscapes_frames, smiyc_frames, submit_fishyscapes, submit_smiyc
+    from eval.benchmarks.layout import describe_layout
+    from eval.benchmarks.smiyc import find_submission
+    from eval.submission import fishyscapes_set, frames_of_set, submit_fishyscapes, submit_smiyc
 
     if method is not None and host != "smiyc":
         raise UserError("--method names a folder of SegmentMeIfYouCan; Fishyscapes has none.")
     # The frames first: a wrong folder is told before torch is imported.
-    tracks, frames = (smiyc_frames(data), ()) if host == "smiyc" else ({}, fishyscapes_frames(data))
-    from anomsynth.commands.evaluate import network
-
-    predictor = network(checkpoint, segmenter, weights, size, device, threads, flip=flip, tile=tile)
+    tracks = find_submission(data) if host == "smiyc" else []
+    cities = fishyscapes_set(data) if host == "fishyscapes" else None
+    if layout:
+        for found in tracks if cities is None else [cities]:
+            print(describe_layout(found), end="\n\n")
+        return
+    frames = () if cities is None else frames_of_set(cities, data)
+    predictor = network(
+        checkpoint,
+        segmenter,
+        weights,
+        size,
+        device,
+        threads,
+        flip=flip,
+        tile=tile,
+        stride=stride,
+        batch=batch,
+        precision=precision,
+    )
     if host == "smiyc":
         done = submit_smiyc(tracks, predictor, score, out, method=method or score, overwrite=overwrite)
     else:

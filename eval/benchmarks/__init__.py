@@ -32,7 +32,6 @@ from eval.benchmarks.sets import (
     read_frame,
     read_semantic,
 )
-from eval.benchmarks.smiyc import find_test_frames
 from shards.cards import Card
 from shards.errors import UserError
 
@@ -132,7 +131,6 @@ __all__ = [
     "UnlabelledSet",
     "count_pixels",
     "find_sets",
-    "find_test_frames",
     "read_frame",
     "read_semantic",
 ]

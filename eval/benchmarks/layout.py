@@ -23,7 +23,7 @@ def describe_layout(found: AnySet | UnlabelledSet) -> str:
     """What was recognised: layout, folders, encoding, counts and exclusions; opens no file.
 
     Args:
-        found: one set, from `find_sets` or `find_test_frames`.
+        found: one set, from `find_sets`, or one that a host judges.
 
     Returns:
         Several lines, the first with the set's name, the others indented; no newline at the end.
@@ -36,7 +36,7 @@ def describe_layout(found: AnySet | UnlabelledSet) -> str:
 def _kind(found: AnySet | UnlabelledSet) -> str:
     if isinstance(found, BenchmarkSet):
         return f"{found.layout} layout ({_MEANING[found.layout]})" if found.layout != "shards" else _MEANING["shards"]
-    return "test frames, labels hidden" if isinstance(found, UnlabelledSet) else "official layout (as published)"
+    return "frames that its host judges" if isinstance(found, UnlabelledSet) else "official layout (as published)"
 
 
 def _facts(found: AnySet | UnlabelledSet) -> list[tuple[str, str]]:

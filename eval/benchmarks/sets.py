@@ -6,9 +6,10 @@ training data would skip it. A figure over "most of the frames" could be compare
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -35,7 +36,8 @@ class BenchmarkFrame:
         label: the label map.
         encoding: what the values of the label map mean.
         overlay: a difference that is added to the photograph (Fishyscapes Static).
-        group: a part of the set that is judged by itself as well: a town, a kind of weather; empty if there is none.
+        group: the town or the weather that the frame is from, empty if the benchmark names none; the set is judged as
+            a whole, and each of its groups beside that.
     """
 
     name: str
@@ -69,6 +71,9 @@ class BenchmarkSet:
         frames: in the order of their names.
         notes: what was recognised or left out; sentences for people.
         published: how many frames the published set has; None where that is not known.
+        part: which set of the benchmark it is, such as "AnomalyTrack" or "Static"; empty where the benchmark has one
+            only, or where nothing tells.
+        options: of the benchmark, those that are not the default and change what is judged; JSON types.
     """
 
     name: str
@@ -77,11 +82,19 @@ class BenchmarkSet:
     frames: tuple[Frame, ...]
     notes: tuple[str, ...] = ()
     published: int | None = None
+    part: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """How its labels are stored, in words; several where its frames differ."""
+        stored = (frame.encoding if isinstance(frame, BenchmarkFrame) else PLAIN for frame in self.frames)
+        return tuple(dict.fromkeys(encoding.name for encoding in stored))
 
 
 @dataclass(frozen=True, slots=True)
 class UnlabelledFrame:
-    """One image whose label is hidden."""
+    """One image that a host wants predicted, whether or not its label is public."""
 
     name: str
     image: Path
@@ -89,7 +102,7 @@ class UnlabelledFrame:
 
 @dataclass(frozen=True, slots=True)
 class UnlabelledSet:
-    """Test frames of a benchmark that is judged by its host.
+    """Frames of a benchmark that is judged by its host.
 
     Attributes:
         name: the folder's name.

@@ -4,7 +4,7 @@ Layout as published, test frames beside the validation frames in one folder:
 
     dataset_AnomalyTrack/images/<fid>.jpg              validation0000 ... validation0009
     dataset_ObstacleTrack/images/<fid>.webp            validation_1 ... validation_40
-    .../images/<scene>_<number>.*                      test frames, their labels hidden: `find_test_frames`
+    .../images/<scene>_<number>.*                      test frames, their labels hidden: `find_submission`
     .../labels_masks/<fid>_labels_semantic.png         0 known, 1 anomaly, 255 void
     .../labels_masks/<fid>_labels_semantic_color.png   for people; left out
 
@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from eval.benchmarks.folders import (
     candidates,
@@ -35,10 +36,9 @@ from eval.benchmarks.folders import (
     named,
     wrong_folder,
 )
-from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet, UnlabelledFrame, UnlabelledSet, read_stored_label
+from eval.benchmarks.sets import BenchmarkSet, UnlabelledFrame, UnlabelledSet
 from shards.cards import Card
 from shards.errors import UserError
-from shards.labels import IGNORE
 
 CARD = Card(
     "benchmark",
@@ -70,22 +70,27 @@ def find(folder: Path) -> list[BenchmarkSet]:
 
 def _read_set(folder: Path) -> BenchmarkSet:
     keys = {key_of(path) for path in images_in(folder / "images")}
-    track = _track(folder)
+    track = track_of(folder)
     validation = {key for key in keys if key.startswith("validation")}
     notes: list[str] = []
+    if track is None:
+        notes.append(
+            "The folder's name does not tell the track, so components are not judged: their sizes differ. "
+            "Call it dataset_AnomalyTrack or dataset_ObstacleTrack."
+        )
     if not validation:
         validation = keys
     elif validation != keys:
         notes.append(
             f"{len(keys - validation)} frames beside the validation frames are left out: hidden test labels."
         )
-    excluded = {key for key in validation if _EXCLUDED.match(key)}
-    if excluded and _names_are_original(keys, validation):
-        validation -= excluded
+    excluded = _excluded(keys, validation)
+    validation -= excluded
+    if excluded:
         notes.append(
             f"{len(excluded)} frames with the prefixes 19 and 21-29 are left out, as the official evaluator does."
         )
-    elif excluded:
+    elif any(_EXCLUDED.match(key) for key in validation):
         notes.append("The names are not the original ones: the official exclusion of ten names does not apply.")
 
     def keep(key: str) -> bool:
@@ -96,82 +101,107 @@ def _read_set(folder: Path) -> BenchmarkSet:
     official = any(path.stem.endswith("_labels_semantic") for path in images_in(folder / "labels_masks"))
     frames = flat_frames(folder, keep)
     return BenchmarkSet(
-        folder.name, CARD.name, "official" if official else "flat", frames, tuple(notes), track.validation
+        folder.name,
+        CARD.name,
+        "official" if official else "flat",
+        frames,
+        tuple(notes),
+        None if track is None else track.validation,
+        "" if track is None else track.name,
     )
 
 
-def find_test_frames(folder: Path) -> list[UnlabelledSet]:
-    """The test frames of the tracks of a folder, to be predicted and submitted; their labels are hidden.
+def find_submission(folder: Path) -> list[UnlabelledSet]:
+    """All that the host wants predicted of the tracks of a folder: test and validation frames; reads no label.
 
-    Where names starting with "validation" exist, all others are test frames; elsewhere those without a label, or with
-    a label that is void everywhere.
     Night and snow are among those of ObstacleTrack: the official evaluator tells them by the scene in their names.
 
+    Args:
+        folder: dataset_AnomalyTrack or dataset_ObstacleTrack, or a parent of them.
+
     Raises:
-        UserError: the folder is no track and holds none, or none of them has a test frame.
+        UserError: the folder is no track and holds none, its name does not tell which, it holds no picture, two
+            pictures of one frame, or two folders of one track.
     """
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}. Give --data a track, or a parent of several.")
-    places = [path for path in (folder, *sorted(folder.iterdir())) if (path / "images").is_dir() and _is_track(path)]
-    places = [folder] if folder in places else places
+    here = (folder / "images").is_dir()
+    inside = [] if here else sorted(path for path in folder.iterdir() if (path / "images").is_dir())
+    places = [folder] if here and (guess(folder) or named(folder)) in (CARD.name, None) else []
+    places += [path for path in inside if track_of(path) is not None and _is_track(path)]
     if not places:
         raise wrong_folder(folder, CARD.name, _EXPECTED)
-    found = [test for path in places if (test := _test_set(path)).frames]
-    if not found:
-        raise UserError(
-            f"{folder} holds validation frames only. The test frames come with the full download of the track; "
-            "they lie in the same images/ folder."
-        )
-    return found
+    sets: dict[str, UnlabelledSet] = {}
+    for place in places:
+        found = _submission(place)
+        if found.submission in sets:
+            raise UserError(f"{folder} holds two folders of {found.submission}; give one of them.")
+        sets[found.submission] = found
+    return list(sets.values())
 
 
 def _is_track(folder: Path) -> bool:
-    return guess(folder) == CARD.name or (not is_flat(folder) and named(folder) == CARD.name)
+    """Whether a folder of pictures is one by its labels or its name."""
+    return (guess(folder) or named(folder)) == CARD.name
 
 
-def _test_set(folder: Path) -> UnlabelledSet:
+def _submission(folder: Path) -> UnlabelledSet:
+    track = track_of(folder)
+    if track is None:
+        raise UserError(
+            f"The name of {folder} does not tell its track; call it dataset_AnomalyTrack or dataset_ObstacleTrack."
+        )
     images: dict[str, Path] = {}
     for path in images_in(folder / "images"):
         key = key_of(path)
         if key in images:
             raise UserError(f"{folder} holds two images of frame {key}: {images[key].name} and {path.name}.")
         images[key] = path
-    if any(key.startswith("validation") for key in images):
-        hidden = {key for key in images if not key.startswith("validation")}
-    else:
-        labels = {key_of(path): path for path in _masks(folder)} if is_flat(folder) else {}
-        hidden = {key for key in images if key not in labels or _is_stand_in(images[key], labels[key])}
-    track = _track(folder)
-    notes = [f"{len(hidden)} test frames; their labels are hidden, so they can be predicted and submitted only."]
-    if track.test is not None and len(hidden) != track.test:
-        notes.append(f"The full download has {track.test} of them.")
-    frames = tuple(UnlabelledFrame(key, images[key]) for key in sorted(hidden))
-    return UnlabelledSet(folder.name, CARD.name, track.submission, frames, tuple(notes))
-
-
-def _masks(folder: Path) -> list[Path]:
-    return [path for path in images_in(folder / "labels_masks") if not path.stem.endswith("_color")]
-
-
-def _is_stand_in(image: Path, label: Path) -> bool:
-    return bool((read_stored_label(BenchmarkFrame(image.stem, image, label)) == IGNORE).all())
+    if not images:
+        raise UserError(f"{folder} holds no pictures: images/ is empty.")
+    validation = {key for key in images if key.startswith("validation")}
+    wanted = images.keys() - _excluded(set(images), validation)
+    expected = track.validation + track.test
+    notes = () if len(wanted) == expected else (f"{len(wanted)} frames, where the host expects {expected}.",)
+    frames = tuple(UnlabelledFrame(key, images[key]) for key in sorted(wanted))
+    return UnlabelledSet(folder.name, CARD.name, f"{track.name}-all", frames, notes)
 
 
 @dataclass(frozen=True, slots=True)
-class _Track:
-    """What is known of a track: the name that submissions carry, and how many frames are published."""
+class Track:
+    """What is known of a track.
 
-    submission: str
-    validation: int | None
-    test: int | None
+    Attributes:
+        name: as the host calls it; the `part` of a set, and of a protocol.
+        validation: frames whose labels are public.
+        test: frames whose labels are hidden.
+    """
+
+    name: str
+    validation: int
+    test: int
 
 
-def _track(folder: Path) -> _Track:
-    if re.search(r"obst[ai]cle|obsticle|\bro_?21", folder.name.lower()):
-        return _Track("ObstacleTrack-all", 30, 327 + 30 + 55)
-    if re.search(r"anomaly|\bra_?21", folder.name.lower()):
-        return _Track("AnomalyTrack-all", 10, 100)
-    return _Track(folder.name, None, None)
+ANOMALY_TRACK: Final = Track("AnomalyTrack", 10, 100)
+OBSTACLE_TRACK: Final = Track("ObstacleTrack", 30, 327 + 30 + 55)
+_TRACKS: Final = (
+    (re.compile(r"obst|(?<![a-z0-9])ro_?21"), OBSTACLE_TRACK),
+    (re.compile(r"anomaly|(?<![a-z0-9])ra_?21"), ANOMALY_TRACK),
+)
+"""What the name of a track's folder holds."""
+
+
+def track_of(folder: Path) -> Track | None:
+    """The track that a folder's name tells; None where it tells none. The one place that knows their names."""
+    names = (folder.name.lower(), folder.resolve().name.lower())
+    return next((track for name in names for pattern, track in _TRACKS if pattern.search(name)), None)
+
+
+def _excluded(keys: set[str], validation: set[str]) -> set[str]:
+    """The ten validation frames that the official evaluator leaves out, where the names are the original ones."""
+    if not _names_are_original(keys, validation):
+        return set()
+    return {key for key in validation if _EXCLUDED.match(key)}
 
 
 def _names_are_original(keys: set[str], validation: set[str]) -> bool:

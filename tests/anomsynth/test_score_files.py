@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eval.scoremaps import read_score_map
+
 Run = Callable[..., Any]
 
 
@@ -203,14 +205,48 @@ def test_submissions_are_written_and_judged(
     )
 
 
-def test_submissions_that_cannot_be(run: Run, track: Path, tmp_path: Path) -> None:
+def test_submissions_look_like_evaluations(run: Run, track: Path, weights: Path, tmp_path: Path) -> None:
+    look = ("--size", "128x64", "--tile", "64x64", "--stride", "1/3", "--batch", 2, "--precision", "bfloat16")
+    network = ("--segmenter", "erfnet", "--weights", weights, "--device", "cpu", "--threads", 1, *look)
+    outcome = run("eval", "submit", "smiyc", "--data", track, *network, "--out", tmp_path / "outputs")
+    assert outcome.status == 0, outcome.err
+    picture = sorted((track / "images").iterdir())[0]
+    outcome = run("predict", picture, *network, "--out", tmp_path / "maps")
+    assert outcome.status == 0, outcome.err
+    (written,) = (path for path in (tmp_path / "maps").rglob("*.npy"))
+    place = tmp_path / "outputs" / "anomaly_p" / "energy" / "AnomalyTrack-all" / f"{picture.stem}.hdf5"
+    assert np.array_equal(read_score_map(place), np.load(written).astype(np.float16))
+    outcome = run("eval", "smiyc", "--data", track, *network, "--score", "energy", "--out", tmp_path / "out")
+    assert outcome.status == 0, outcome.err
+    predictor = read(tmp_path / "out")["predictor"]
+    assert (predictor["tile"], predictor["stride"]) == ([64, 64], pytest.approx(1 / 3))
+    assert predictor["precision"] == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("host", "folder"), [("smiyc", "dataset_AnomalyTrack"), ("fishyscapes", "fishyscapes_static")]
+)
+def test_submit_says_what_it_recognises(run: Run, world: Path, tmp_path: Path, host: str, folder: str) -> None:
+    data = world / "benchmarks" / folder
+    outcome = run("eval", "submit", host, "--data", data, "--layout", "--out", tmp_path / "out")
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.startswith(f"{folder}: {host}, ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_submissions_that_cannot_be(run: Run, track: Path, weights: Path, tmp_path: Path) -> None:
     command = ("eval", "submit", "smiyc", "--data", track, "--out", tmp_path / "out")
     refused(run(*command), "--checkpoint")
     refused(run(*command, "--segmenter", "erfnet", "--weights", tmp_path / "none.pth"), "none.pth")
-    refused(run("eval", "submit", "smiyc", "--data", tmp_path, "--out", tmp_path / "out"), "no track")
+    refused(run("eval", "submit", "smiyc", "--data", tmp_path, "--out", tmp_path / "out"), "is not a smiyc folder")
     words = ("eval", "submit", "fishyscapes", "--data", track, "--out", tmp_path / "out")
     refused(run(*words), "not a fishyscapes folder", "smiyc")
     refused(run(*words, "--method", "Mine"), "--method")
+    network = ("--segmenter", "erfnet", "--weights", weights, "--device", "cpu")
+    refused(run(*command, *network, "--stride", "1/3"), "--stride", "--tile")
+    tiled = (*command, *network, "--size", "128x64", "--tile", "64x64")
+    refused(run(*tiled, "--stride", "x"), "Cannot read the share 'x'")
+    refused(run(*tiled, "--stride", "3/2"), "--stride is a share of the window", "1.5")
     assert run("eval", "submit", "codabench", "--data", track, "--out", tmp_path / "out").status == 2
     assert not (tmp_path / "out").exists()
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.benchmarks import count_pixels, find_sets, find_test_frames
+from eval.benchmarks import count_pixels, find_sets
 from eval.benchmarks.layout import describe_layout
 from eval.benchmarks.sets import read_image
+from eval.benchmarks.smiyc import find_submission
 from shards.errors import UserError
 
 Draw = Callable[..., None]
@@ -30,22 +31,27 @@ def full(worlds: Path, frame: Draw) -> Path:
     return worlds
 
 
-def test_test_frames_are_listed_apart(full: Path) -> None:
-    anomaly, obstacle = find_test_frames(full)
+def test_all_frames_are_listed_for_the_host(full: Path) -> None:
+    anomaly, obstacle = find_submission(full)
     assert (anomaly.name, anomaly.benchmark, anomaly.submission) == (
         "dataset_AnomalyTrack",
         "smiyc",
         "AnomalyTrack-all",
     )
-    assert [frame.name for frame in anomaly.frames] == ["cow0000", "tower0001"]
-    assert (obstacle.submission, len(obstacle.frames)) == ("ObstacleTrack-all", 3)
+    names = [frame.name for frame in anomaly.frames]
+    assert names == ["cow0000", "tower0001", *(f"validation000{index}" for index in range(3))]
+    assert anomaly.notes == ("5 frames, where the host expects 110.",)
+    # Beside test frames the names are the original ones, of which the host leaves out 19 and 21 to 29.
+    assert obstacle.submission == "ObstacleTrack-all"
+    assert [frame.name for frame in obstacle.frames] == [
+        "curvy-street_1",
+        "driveway_7",
+        "snowstorm1_2",
+        "validation_20",
+    ]
+    assert obstacle.notes == ("4 frames, where the host expects 442.",)
     assert read_image(obstacle.frames[0]).shape == (24, 32, 3)
-    assert "2 test frames; their labels are hidden" in anomaly.notes[0]
-    assert "The full download has 412 of them." in obstacle.notes
-    assert find_test_frames(full / "dataset_AnomalyTrack") == [anomaly]
-    # What is evaluated knows nothing of them.
-    judged = {frame.name for found in find_sets("smiyc", full) for frame in found.frames}  # type: ignore[union-attr]
-    assert not judged & {frame.name for frame in (*anomaly.frames, *obstacle.frames)}
+    assert find_submission(full / "dataset_AnomalyTrack") == [anomaly]
 
 
 def test_a_download_of_test_frames_only_can_be_predicted_but_not_judged(full: Path) -> None:
@@ -55,28 +61,13 @@ def test_a_download_of_test_frames_only_can_be_predicted_but_not_judged(full: Pa
     (found,) = find_sets("smiyc", track)
     with pytest.raises(UserError, match="stand-ins of a hidden test set"):
         count_pixels(found)  # type: ignore[arg-type]
-    assert len(find_test_frames(track)[0].frames) == 2
     for path in (track / "labels_masks").iterdir():
         path.unlink()
     with pytest.raises(UserError, match="2 frames are without a label"):
         find_sets("smiyc", track)
-    assert len(find_test_frames(track)[0].frames) == 2
+    assert len(find_submission(track)[0].frames) == 2
     (track / "labels_masks").rmdir()
-    assert len(find_test_frames(track)[0].frames) == 2
-
-
-def test_sentences_where_there_are_no_test_frames(worlds: Path, frame: Draw) -> None:
-    with pytest.raises(UserError, match="holds validation frames only"):
-        find_test_frames(worlds)
-    with pytest.raises(UserError, match=r"not a smiyc folder: .* It looks like: roadanomaly"):
-        find_test_frames(worlds / "RoadAnomaly_jpg")
-    with pytest.raises(UserError, match="There is no folder"):
-        find_test_frames(worlds / "none")
-    images = worlds / "dataset_AnomalyTrack" / "images"
-    for suffix in ("jpg", "png"):
-        frame(images / f"cow0000.{suffix}", worlds / "gone.png")
-    with pytest.raises(UserError, match=r"two images of frame cow0000: cow0000.jpg and cow0000.png"):
-        find_test_frames(worlds / "dataset_AnomalyTrack")
+    assert len(find_submission(track)[0].frames) == 2
 
 
 def test_layout_says_what_was_recognised(full: Path) -> None:
@@ -96,7 +87,7 @@ def test_layout_says_what_was_recognised(full: Path) -> None:
         .splitlines()[0]
         .endswith("fishyscapes, flat layout (flat: images/ and labels_masks/)")
     )
-    hidden = describe_layout(find_test_frames(track)[0])
-    assert "test frames, labels hidden" in hidden
+    hidden = describe_layout(find_submission(track)[0])
+    assert "frames that its host judges" in hidden
     assert "  submitted as AnomalyTrack-all" in hidden
-    assert "  frames    2\n" in hidden
+    assert "  frames    5\n" in hidden

@@ -11,18 +11,21 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
-from eval.benchmarks import BenchmarkFrame, find_sets, read_frame
+from eval.benchmarks import BenchmarkFrame, BenchmarkSet, find_sets, read_frame
+from eval.benchmarks.smiyc import find_submission
 from eval.judge_scores import judge_scores
 from eval.metrics import PixelMetrics
+from eval.official import protocol_of
 from eval.predictor import Prediction, Predictor
 from eval.protocols import PROTOCOLS
+from eval.run import evaluate
 from eval.scoremaps import find_pairs, read_score_map
 from eval.submission import (
     Submission,
     fishyscapes_frames,
     hdf5_of,
-    smiyc_frames,
     submit_fishyscapes,
     submit_smiyc,
 )
@@ -71,7 +74,7 @@ def judged(scores: Path, labels: Path, protocol: str) -> dict[str, float]:
 @pytest.mark.parametrize("factor", [1.0, -37.3])
 def test_smiyc_and_back(worlds: Path, tmp_path: Path, folder: str, protocol: str, name: str, factor: float) -> None:
     out, predictor = tmp_path / "out", Scaled(factor)
-    done = submit_smiyc(smiyc_frames(worlds / folder), predictor, "bright", out, method="Mine")
+    done = submit_smiyc(find_submission(worlds / folder), predictor, "bright", out, method="Mine")
     place = out / "anomaly_p" / "Mine" / name
     assert sorted(done.files) == sorted(place.glob("*.hdf5"))
     assert len(done.files) == 3
@@ -88,7 +91,7 @@ def test_smiyc_predicts_hidden_frames_of_both_tracks(
 ) -> None:
     track = worlds / "dataset_AnomalyTrack"
     frame(track / "images" / "airplane0000.jpg", track / "labels_masks" / "unused.png")
-    done = submit_smiyc(smiyc_frames(worlds), Scaled(1), "bright", tmp_path, method="Mine")
+    done = submit_smiyc(find_submission(worlds), Scaled(1), "bright", tmp_path, method="Mine")
     assert {path.relative_to(tmp_path / "anomaly_p" / "Mine").as_posix() for path in done.files} == {
         "AnomalyTrack-all/airplane0000.hdf5",
         *(f"AnomalyTrack-all/validation000{i}.hdf5" for i in range(3)),
@@ -96,7 +99,7 @@ def test_smiyc_predicts_hidden_frames_of_both_tracks(
     }
     # Labels are not needed at all.
     shutil.rmtree(track / "labels_masks")
-    assert len(smiyc_frames(track)["AnomalyTrack-all"]) == 4
+    assert [len(found.frames) for found in find_submission(track)] == [4]
 
 
 def test_fishyscapes_and_back(worlds: Path, tmp_path: Path) -> None:
@@ -129,7 +132,7 @@ def test_fishyscapes_pictures_without_labels(tmp_path: Path, frame: Callable[...
 def test_files_in_the_way_stay(worlds: Path, tmp_path: Path, host: str) -> None:
     def submit(factor: float, **options: bool) -> Submission:
         if host == "smiyc":
-            tracks = smiyc_frames(worlds / "dataset_AnomalyTrack")
+            tracks = find_submission(worlds / "dataset_AnomalyTrack")
             return submit_smiyc(tracks, Scaled(factor), "bright", tmp_path / "out", method="Mine", **options)
         frames = fishyscapes_frames(worlds / "fishyscapes_static")
         return submit_fishyscapes(frames, Scaled(factor), "bright", tmp_path / "out", **options)
@@ -162,30 +165,38 @@ def test_a_broken_network_writes_no_file_of_that_frame(worlds: Path, tmp_path: P
 @pytest.mark.parametrize("method", ["", "../up", "a/b", "two words", ".hidden"])
 def test_names_that_are_no_folder(worlds: Path, tmp_path: Path, method: str) -> None:
     with pytest.raises(UserError, match="use letters, digits"):
-        submit_smiyc(smiyc_frames(worlds), Scaled(1), "bright", tmp_path / "out", method=method)
+        submit_smiyc(find_submission(worlds), Scaled(1), "bright", tmp_path / "out", method=method)
     assert not (tmp_path / "out").exists()
 
 
 def test_unknown_scores(worlds: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot give the score 'msp'\. It gives: bright"):
-        submit_smiyc(smiyc_frames(worlds), Scaled(1), "msp", tmp_path, method="Mine")
+        submit_smiyc(find_submission(worlds), Scaled(1), "msp", tmp_path, method="Mine")
     with pytest.raises(UserError, match="cannot give the score 'msp'"):
         submit_fishyscapes(fishyscapes_frames(worlds / "fishyscapes_static"), Scaled(1), "msp", tmp_path)
 
 
 def test_folders_that_are_no_track(worlds: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There is no folder"):
-        smiyc_frames(tmp_path / "none")
-    with pytest.raises(UserError, match="holds no track of SegmentMeIfYouCan: expected dataset_AnomalyTrack/images"):
-        smiyc_frames(worlds / "RoadAnomaly_jpg")
-    with pytest.raises(UserError, match=r"The name of .*fishyscapes_static does not tell its track"):
-        smiyc_frames(worlds / "fishyscapes_static")
+        find_submission(tmp_path / "none")
+    with pytest.raises(UserError, match=r"is not a smiyc folder: .* It looks like: roadanomaly"):
+        find_submission(worlds / "RoadAnomaly_jpg")
+    with pytest.raises(UserError, match=r"is not a smiyc folder: .* It looks like: fishyscapes"):
+        find_submission(worlds / "fishyscapes_static")
+    # Pictures of RoadAnomaly are no AnomalyTrack, though its name ends alike.
+    (tmp_path / "RoadAnomaly").mkdir()
+    shutil.copytree(worlds / "dataset_AnomalyTrack" / "images", tmp_path / "RoadAnomaly" / "images")
+    with pytest.raises(UserError, match="is not a smiyc folder"):
+        find_submission(tmp_path / "RoadAnomaly")
+    (tmp_path / "pictures" / "images").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"The name of .*pictures does not tell its track"):
+        find_submission(tmp_path / "pictures")
     (tmp_path / "AnomalyTrack" / "images").mkdir(parents=True)
     with pytest.raises(UserError, match="holds no pictures"):
-        smiyc_frames(tmp_path / "AnomalyTrack")
+        find_submission(tmp_path / "AnomalyTrack")
     shutil.copytree(worlds / "dataset_AnomalyTrack", worlds / "copy_of_AnomalyTrack")
     with pytest.raises(UserError, match="holds two folders of AnomalyTrack-all"):
-        smiyc_frames(worlds)
+        find_submission(worlds)
 
 
 def test_folders_that_are_no_fishyscapes(worlds: Path, tmp_path: Path, frame: Callable[..., None]) -> None:
@@ -206,5 +217,46 @@ def test_folders_that_are_no_fishyscapes(worlds: Path, tmp_path: Path, frame: Ca
 def test_broken_pictures_are_named(worlds: Path, tmp_path: Path) -> None:
     picture = worlds / "dataset_AnomalyTrack" / "images" / "validation0001.jpg"
     picture.write_bytes(picture.read_bytes()[:200])
-    with pytest.raises(UserError, match=r"The picture .*validation0001\.jpg cannot be read"):
-        submit_smiyc(smiyc_frames(picture.parents[1]), Scaled(1), "bright", tmp_path, method="Mine")
+    with pytest.raises(UserError, match=r"Frame validation0001: the image cannot be read"):
+        submit_smiyc(find_submission(picture.parents[1]), Scaled(1), "bright", tmp_path, method="Mine")
+
+
+def test_two_pictures_of_one_frame_are_refused(worlds: Path, frame: Callable[..., None]) -> None:
+    images = worlds / "dataset_AnomalyTrack" / "images"
+    for suffix in ("jpg", "png"):
+        frame(images / f"cow0000.{suffix}", worlds / "gone.png")
+    with pytest.raises(UserError, match=r"two images of frame cow0000: cow0000.jpg and cow0000.png"):
+        find_submission(worlds / "dataset_AnomalyTrack")
+
+
+@pytest.mark.parametrize("name", ["RO21", "ro_21", "my-ro21", "road_obstacles"])
+def test_every_name_of_a_track_means_the_same_everywhere(worlds: Path, name: str) -> None:
+    folder = worlds / name
+    shutil.move(worlds / "dataset_ObstacleTrack", folder)
+    (found,) = find_sets("smiyc", folder)
+    assert isinstance(found, BenchmarkSet)
+    assert (found.part, found.published) == ("ObstacleTrack", 30)
+    assert protocol_of(found) == PROTOCOLS["smiyc-obstacle"]
+    assert [one.submission for one in find_submission(folder)] == ["ObstacleTrack-all"]
+    with pytest.raises(UserError, match="does not look like SegmentMeIfYouCan AnomalyTrack"):
+        find_pairs(folder, folder, PROTOCOLS["smiyc-anomaly"])
+
+
+def test_a_track_that_no_name_tells_has_no_components(worlds: Path, predictor: Predictor) -> None:
+    folder = worlds / "frames_of_somebody"
+    shutil.move(worlds / "dataset_ObstacleTrack", folder)
+    results = evaluate(find_sets("smiyc", folder), predictor, ["bright"]).as_json()
+    (entry,) = results["sets"].values()
+    found = entry["scores"]["bright"]
+    assert "AP_binned" in found["metrics"]
+    assert not {"sIoU", "PPV", "F1_mean"} & set(found["metrics"])
+    assert "component_convention" not in found
+    assert any("does not tell the track" in note for note in entry["notes"])
+
+
+def test_labels_of_another_size_are_refused_before_anything_is_written(worlds: Path, tmp_path: Path) -> None:
+    label = worlds / "fishyscapes_static" / "labels_masks" / "0000.png"
+    Image.fromarray(np.zeros((12, 16), np.uint8)).save(label)
+    with pytest.raises(UserError, match="Frame 0000: the label has 16x12 pixels but the image 32x24"):
+        submit_fishyscapes(fishyscapes_frames(label.parents[1]), Scaled(1), "bright", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

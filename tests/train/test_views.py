@@ -62,6 +62,8 @@ def test_a_predictor_says_how_it_looked(network: SegmentationNetwork) -> None:
     assert predictor.describe == {
         "input_size": [96, 32], "flip": True, "tile": [48, 32], "precision": "bfloat16", "stride": 2 / 3,
     }  # fmt: skip
+    # What was computed, not what was asked for: no processor takes bfloat16 by itself.
+    assert NetworkPredictor(network, views=Views(precision="auto")).describe["precision"] == "float32"
     found = predictor.predict(image, ["energy"]).scores["energy"]
     assert found.shape == (32, 96)
     assert np.isfinite(found).all()

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.benchmarks import BenchmarkFrame, count_pixels, find_sets, find_test_frames, read_frame
+from eval.benchmarks import BenchmarkFrame, count_pixels, find_sets, read_frame
 from eval.benchmarks.layout import describe_layout
+from eval.benchmarks.smiyc import find_submission
 from pipelines.toy.cityscapes import write_cityscapes
 from pipelines.toy.layouts import FRAMES, LAYOUTS, write_layouts
 
@@ -56,12 +57,12 @@ def test_each_layout_is_found_and_read(
     assert {frame.group for frame in found.frames if isinstance(frame, BenchmarkFrame)} == groups
 
 
-def test_all_at_once_and_the_test_frames(root: Path) -> None:
+def test_all_at_once_and_what_the_host_judges(root: Path) -> None:
     found = find_sets("all", root / "layouts", [f"fishyscapes.cityscapes={root / 'cityscapes'}"])
     assert {one.name for one in found} == set(LAYOUTS)
-    assert [(one.name, len(one.frames)) for one in find_test_frames(root / "layouts")] == [
-        ("dataset_AnomalyTrack", 2),
-        ("dataset_ObstacleTrack", 2),
+    assert [(one.name, len(one.frames)) for one in find_submission(root / "layouts")] == [
+        ("dataset_AnomalyTrack", 4),
+        ("dataset_ObstacleTrack", 4),
     ]
 
 
