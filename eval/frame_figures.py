@@ -1,7 +1,8 @@
 """The frames of an evaluated set, one by one: their own figures, and what the bootstrap needs of them.
 
     frames.json  {"schema": 1, "sets": {SET: {SCORE: {FRAME: {"AP": 0..1, "AUROC": 0..1, ...} | null, ...}}}}
-    counts.npz   SET|SCORE|bins, known, anomaly: the frames' counts, one after the other; ends: where each one ends
+    counts.npz   "index": JSON, [[SET, SCORE], ...]; of the first of them "0.bins", "0.known" and "0.anomaly", uint32:
+                 the counts of its frames, one after the other, and "0.ends": where each frame ends; and so on
 
 A frame without anomaly or without known pixels has no figures of its own: null.
 """
@@ -9,12 +10,13 @@ A frame without anomaly or without known pixels has no figures of its own: null.
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -26,6 +28,7 @@ from shards.errors import UserError
 from shards.writer import write_atomically
 
 FRAMES, COUNTS = "frames.json", "counts.npz"
+_COLUMNS: Final = ("bins", "known", "anomaly")
 
 
 @dataclass(slots=True)
@@ -60,12 +63,13 @@ def save_counts(path: Path, counts: Counts) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    arrays: dict[str, Any] = {}
-    for name, scores in counts.items():
-        for score, frames in scores.items():
-            for part in ("bins", "known", "anomaly"):
-                arrays[f"{name}|{score}|{part}"] = np.concatenate([getattr(frame, part) for frame in frames])
-            arrays[f"{name}|{score}|ends"] = np.cumsum([frame.bins.size for frame in frames])
+    index = [(name, score) for name, scores in counts.items() for score in scores]
+    arrays: dict[str, Any] = {"index": np.frombuffer(json.dumps(index).encode(), np.uint8)}
+    for number, (name, score) in enumerate(index):
+        frames = counts[name][score]
+        for column in _COLUMNS:
+            arrays[f"{number}.{column}"] = np.concatenate([getattr(frame, column) for frame in frames])
+        arrays[f"{number}.ends"] = np.cumsum([frame.bins.size for frame in frames])
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     try:
@@ -84,14 +88,13 @@ def load_counts(path: Path) -> Counts:
     found: dict[str, dict[str, list[FrameCounts]]] = {}
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            for key in arrays.files:
-                name, score, part = key.split("|")
-                if part != "ends":
-                    continue
-                columns = [arrays[f"{name}|{score}|{other}"] for other in ("bins", "known", "anomaly")]
-                splits = [np.split(column, arrays[key][:-1]) for column in columns]
+            for number, (name, score) in enumerate(json.loads(arrays["index"].tobytes())):
+                ends, *columns = (arrays[f"{number}.{column}"] for column in ("ends", *_COLUMNS))
+                if any(column.dtype != np.uint32 or column.size != ends[-1] for column in columns):
+                    raise ValueError(f"the counts of {score} on {name} do not belong together")
+                splits = [np.split(column, ends[:-1]) for column in columns]
                 found.setdefault(name, {})[score] = [FrameCounts(*parts) for parts in zip(*splits, strict=True)]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{path} holds no counts of an evaluation, or is cut off ({error}); evaluate again."
         ) from error

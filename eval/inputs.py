@@ -2,7 +2,7 @@ r"""What a result was made from: a digest of the judged files, and the versions 
 
 The digest of a set is the sha256 over one line a file, in the order of the frames:
 
-    FRAME \0 image | label | overlay \0 sha256 of the file's bytes \n
+    FRAME \0 image | label | overlay | semantic \0 sha256 of the file's bytes \n
 
 Folders and file names leave no trace in it, so the same frames in the same layout have the same digest anywhere.
 Files are hashed right after they were decoded, while the system still holds them, in the thread that reads ahead.
@@ -22,7 +22,8 @@ from eval.benchmarks.sets import Frame, ShardFrame
 from shards.errors import UserError
 from shards.layouts.cityscapes import CityscapesFrame
 
-_SHARD_MEMBERS: Final = {"image": "image.png", "label": "anomaly.png"}
+_SHARD_MEMBERS: Final = {"image": "image", "label": "anomaly", "semantic": "semantic"}
+"""What a member is called here; pictures may have any extension."""
 
 
 class InputDigest:
@@ -47,13 +48,16 @@ class InputDigest:
 
 
 def hashes(frame: Frame | CityscapesFrame) -> dict[str, str]:
-    """The sha256 of each file of a frame by part: image, label and, where there is one, overlay.
+    """The sha256 of each file of a frame by part: image, label and, where there is one, overlay or semantic map.
 
     Raises:
-        UserError: a file cannot be read.
+        UserError: a file cannot be read, or a shard lacks one.
     """
     if isinstance(frame, ShardFrame):
-        members = frame.shards.raw(frame.index)
+        members = {suffix.split(".")[0]: content for suffix, content in frame.shards.raw(frame.index).items()}
+        missing = [name for name in _SHARD_MEMBERS.values() if name not in members]
+        if missing:
+            raise UserError(f"Sample {frame.name} cannot be read: it has no {missing[0]}.")
         return {part: hashlib.sha256(members[name]).hexdigest() for part, name in _SHARD_MEMBERS.items()}
     if isinstance(frame, CityscapesFrame):
         paths = {"image": frame.image, "label": frame.label_ids or frame.train_ids}

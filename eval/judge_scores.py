@@ -7,6 +7,7 @@ writes what `eval/run.py` writes, in the same schema: OUT/results.json, and fram
 `anomsynth report --compare` takes it. With each score stand
 
     "protocol": NAME, "inputs_sha256": of the score maps and labels, "component_threshold": ...,
+    "stored_as": ["float64"], "judged_as": ["float32"]              what the maps hold; float16 is judged as float16
     "binned_convention": {...}, "component_convention": {...}       where the protocol has such figures
     "frames_judged": ..., "frames_of_one_class": ...                where it takes the mean over frames
 
@@ -46,6 +47,8 @@ NO_COMPONENTS: Final = (
     "judge the whole set in one go for them."
 )
 
+_JUDGED_AS: Final = {"float16": "float16", "float32": "float32", "float64": "float32"}
+
 
 def count_scores(paired: PairedSet, protocol: Protocol, score: str = "score", source: str = "") -> ScoreCounts:
     """Count the score maps of a set, or of the part of it that has some.
@@ -63,8 +66,8 @@ def count_scores(paired: PairedSet, protocol: Protocol, score: str = "score", so
     _check_labels(paired)
     about = About(paired.name, score, protocol.name, paired.benchmark or "", paired.layout, source)
     counts = ScoreCounts(about, missing=set(paired.missing), notes=paired.notes)
-    pairs = track(paired.pairs, paired.name, total=len(paired.pairs), unit="frames")
-    for pair, (values, label, hashes) in read_ahead(pairs, _read_hashed):
+    read = read_ahead(paired.pairs, _read_hashed)
+    for pair, (values, label, hashes) in track(read, paired.name, total=len(paired.pairs), unit="frames"):
         counts.add(pair.name, values, label, str(pair.score), hashes)
     return counts
 
@@ -130,9 +133,11 @@ def results_of(
         components: (set, score) -> component figures, where they were judged.
 
     Raises:
-        UserError: frames are missing, the labels hold one class only, or no frame holds both.
+        UserError: frames are missing, the labels hold one class only, or no frame holds both; scores of one set that
+            were counted over different frames or labels.
     """
     sets: dict[str, dict[str, Any]] = {}
+    first_of: dict[str, ScoreCounts] = {}
     for counts in counted:
         if counts.missing:
             total = len(counts.frames) + len(counts.missing)
@@ -141,10 +146,16 @@ def results_of(
                 f"{min(counts.missing)}: give all parts."
             )
         check_judgeable(counts.about.set, counts.pixels)
+        _check_alike(first_of.setdefault(counts.about.set, counts), counts)
         entry = sets.setdefault(counts.about.set, _set_entry(counts))
         found = (components or {}).get((counts.about.set, counts.about.score))
         entry["scores"][counts.about.score] = _score_entry(counts, found)
-        further = (NO_COMPONENTS,) if counts.protocol.components and found is None else ()
+        further: tuple[str, ...] = (NO_COMPONENTS,) if counts.protocol.components and found is None else ()
+        if counts.inexact:
+            further += (
+                f"{counts.about.score}: the float64 values of {len(counts.inexact)} of {len(counts.frames)} score "
+                "maps were rounded to float32 before they were judged.",
+            )
         entry["notes"] = list(dict.fromkeys((*entry["notes"], *counts.notes, *further)))
     results = {
         "schema": SCHEMA,
@@ -157,6 +168,31 @@ def results_of(
         _write_frames(counted, out)
         write_json(out / RESULTS, results)
     return results
+
+
+def _check_alike(first: ScoreCounts, counts: ScoreCounts) -> None:
+    """Refuse scores of one set that one entry cannot tell of."""
+    scores = f"{first.about.score} and {counts.about.score} of {first.about.set}"
+    for one, other in ((first, counts), (counts, first)):
+        if alone := sorted(one.frames - other.frames):
+            raise UserError(
+                f"{scores} were counted over different frames: {len(alone)} are only in {one.about.score}, the first "
+                f"{alone[0]}. Count both over the same frames, or give the sets different names with --set-name."
+            )
+    if first.pixels != counts.pixels:
+        raise UserError(
+            f"{scores} were counted over different labels: {_told(first)} and {_told(counts)} pixels. Count both "
+            "over the same labels, or give the sets different names with --set-name."
+        )
+    for key in ("benchmark", "layout"):
+        mine, theirs = getattr(first.about, key), getattr(counts.about, key)
+        if mine != theirs:
+            raise UserError(f"{scores} differ in their {key}: {mine!r} and {theirs!r}. Count both over one folder.")
+
+
+def _told(counts: ScoreCounts) -> str:
+    pixels = counts.pixels
+    return f"{pixels.known} known, {pixels.anomaly} anomaly and {pixels.ignore} void"
 
 
 def _write_frames(counted: Sequence[ScoreCounts], out: Path) -> None:
@@ -178,8 +214,9 @@ def _judge_components(paired: PairedSet, counts: ScoreCounts) -> ComponentResult
     check_judgeable(paired.name, counts.pixels)
     metrics = ComponentMetrics(counts.protocol.components)
     threshold = counts.binned.result().best_threshold
-    pairs = track(paired.pairs, f"{paired.name}: components", total=len(paired.pairs), unit="frames")
-    for pair, (values, label) in read_ahead(pairs, _read):
+    read = read_ahead(paired.pairs, _read)
+    name = f"{paired.name}: components"
+    for pair, (values, label) in track(read, name, total=len(paired.pairs), unit="frames"):
         metrics.add(values, threshold, label, str(pair.score))
     return metrics.result()
 
@@ -243,6 +280,8 @@ def _score_entry(counts: ScoreCounts, components: ComponentResult | None) -> dic
         "protocol": protocol.name,
         "convention": rules,
         "inputs_sha256": digest.hexdigest(),
+        "stored_as": sorted(set(counts.kinds.values())),
+        "judged_as": sorted({_JUDGED_AS[kind] for kind in counts.kinds.values()}),
     }
     if protocol.pooling == "per-image":
         judged = {frame: figures for frame, figures in counts.of_frame.items() if figures is not None}

@@ -16,8 +16,12 @@ Content = TypeVar("Content")
 
 
 def read_ahead(items: Iterable[Item], read: Callable[[Item], Content]) -> Iterator[tuple[Item, Content]]:
-    """Each item with what `read` makes of it; the next one is read meanwhile. Raises what `read` raises, in order."""
-    with ThreadPoolExecutor(1, "read-ahead") as thread:
+    """Each item with what `read` makes of it; the next one is read meanwhile. Raises what `read` raises, in order.
+
+    Items are taken one ahead: to show what has been worked through, track what comes out, not the items.
+    """
+    thread = ThreadPoolExecutor(1, "read-ahead")
+    try:
         waiting: tuple[Item, Future[Content]] | None = None
         for item in items:
             coming = (item, thread.submit(read, item))
@@ -26,6 +30,9 @@ def read_ahead(items: Iterable[Item], read: Callable[[Item], Content]) -> Iterat
             waiting = coming
         if waiting is not None:
             yield waiting[0], waiting[1].result()
+    finally:
+        # After an error nobody waits for what would have come next.
+        thread.shutdown(wait=False, cancel_futures=True)
 
 
 class Behind:

@@ -42,7 +42,11 @@ class Predictor(Protocol):
     def predict(
         self, image: UInt8[np.ndarray, "h w 3"], scores: Sequence[str], *, semantic: bool = False
     ) -> Prediction:
-        """Predict one RGB image (H, W, 3) uint8; the prediction holds exactly what is asked for."""
+        """Predict one RGB image (H, W, 3) uint8; the prediction holds exactly what is asked for.
+
+        Its arrays are handed over: they are judged in another thread while the next image is predicted, so they must
+        not be written to again, nor be views of a buffer that is.
+        """
         ...
 
 

@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from eval.benchmarks import PixelCounts
 from eval.metrics import PixelMetrics
 from eval.metrics.binned import BinnedMetrics, FrameBins
-from eval.metrics.bootstrap import FrameCounts
+from eval.metrics.bootstrap import FIGURES, FrameCounts
 from eval.metrics.counts import KeyCounts
 from eval.metrics.frame import judge_frame
 from eval.metrics.keys import frame_keys
@@ -28,11 +28,11 @@ from eval.scoremaps import ScoreMap
 from shards.errors import UserError
 from shards.writer import write_atomically
 
-PART_SCHEMA: Final = 1
+PART_SCHEMA: Final = 2
 _SIDES: Final = ("known", "anomaly")
 _COLUMNS: Final[Mapping[str, Mapping[str, type]]] = {
     "binned": {"thresholds": np.float64, "tp": np.int64, "fp": np.int64},
-    "rounded": {"bins": np.uint32, "known": np.int64, "anomaly": np.int64},
+    "rounded": {"bins": np.uint32, "known": np.uint32, "anomaly": np.uint32},
 }
 """Arrays of all frames, one after the other."""
 
@@ -72,6 +72,8 @@ class ScoreCounts:
         of_frame: figures of each frame by the protocol's FPR95; None for a frame of one class.
         rounded: each frame's counts over rounded scores, for the bootstrap.
         hashes: sha256 of each frame's score map and label.
+        kinds: what each frame's score map holds: float16, float32 or float64.
+        inexact: names of the frames whose float64 scores are no float32 and were rounded.
         notes: sentences for people.
     """
 
@@ -84,6 +86,8 @@ class ScoreCounts:
     of_frame: dict[str, Mapping[str, float] | None] = field(default_factory=dict)
     rounded: dict[str, FrameCounts] = field(default_factory=dict)
     hashes: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    inexact: set[str] = field(default_factory=set)
     notes: tuple[str, ...] = ()
 
     @property
@@ -103,13 +107,13 @@ class ScoreCounts:
 
         Args:
             frame: its name.
-            score: (H, W), larger = more anomalous.
+            score: (H, W), larger = more anomalous; float64 is rounded to float32.
             label: (H, W) uint8: 0 known, 1 anomaly, 255 ignore.
             file: of the score map, for the error.
             hashes: sha256 of its files, by part.
 
         Raises:
-            UserError: values that are not finite, or too far apart for the binned curve.
+            UserError: sizes that differ; values that are not finite, or too far apart for the binned curve.
         """
         keys = frame_keys(score, label, file)
         alone = judge_frame(keys, reach=self.protocol.reach)
@@ -120,6 +124,9 @@ class ScoreCounts:
             self.binned.add_keys(keys, frame, half=score.dtype == np.float16)
         self.of_frame[frame] = None if alone is None else dict(alone.metrics)
         self.hashes[frame] = dict(hashes or {})
+        self.kinds[frame] = score.dtype.name
+        if score.dtype == np.float64 and (score.astype(np.float32) != score).any():
+            self.inexact.add(frame)
         self.frames.add(frame)
         self.pixels += PixelCounts.of(label)
 
@@ -146,6 +153,8 @@ class ScoreCounts:
         self.of_frame |= other.of_frame
         self.rounded |= other.rounded
         self.hashes |= other.hashes
+        self.kinds |= other.kinds
+        self.inexact |= other.inexact
         self.notes = tuple(dict.fromkeys((*self.notes, *other.notes)))
 
     def save(self, path: Path) -> None:
@@ -163,6 +172,8 @@ class ScoreCounts:
             "of_frame": dict(sorted(self.of_frame.items())),
             "notes": list(self.notes),
             "hashes": dict(sorted(self.hashes.items())),
+            "kinds": dict(sorted(self.kinds.items())),
+            "inexact": sorted(self.inexact),
             "binned": [[found.frame, found.thresholds.size] for found in self.binned.frames],
             "rounded": [[frame, found.bins.size] for frame, found in self.rounded.items()],
         }
@@ -203,7 +214,7 @@ class ScoreCounts:
                 )
                 binned = BinnedMetrics()
                 binned.frames = [FrameBins(frame, *row) for frame, row in _rows(text, arrays, "binned")]
-                return cls(
+                found = cls(
                     about=about,
                     frames=set(text["frames"]),
                     missing=set(text["missing"]),
@@ -213,15 +224,49 @@ class ScoreCounts:
                     of_frame=text["of_frame"],
                     rounded={frame: FrameCounts(*row) for frame, row in _rows(text, arrays, "rounded")},
                     hashes=text["hashes"],
+                    kinds=text["kinds"],
+                    inexact=set(text["inexact"]),
                     notes=tuple(text["notes"]),
                 )
+                found._check()
+                return found
         except OSError as error:
             raise UserError(f"The part {path} cannot be read: {error.strerror or error}.") from error
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(
                 f"{path} is no part that `anomsynth eval scores --part` wrote, or is cut off ({error}); "
                 "count it again."
             ) from error
+
+    def _check(self) -> None:
+        """Raises ValueError where what was counted of the frames does not fit together."""
+        pooled = self.frames if self.protocol.pooling == "pooled" else set()
+        for what, named, expected in (
+            ("figures", self.of_frame, self.frames),
+            ("hashes", self.hashes, self.frames),
+            ("kinds", self.kinds, self.frames),
+            ("rounded scores", self.rounded, pooled),
+        ):
+            if set(named) != expected:
+                raise ValueError(f"its {what} are of other frames")
+        binned = {found.frame for found in self.binned.frames}
+        if self.frames & self.missing or not (self.inexact | binned) <= self.frames:
+            raise ValueError("its frames do not fit together")
+        for frame, figures in self.of_frame.items():
+            if figures is not None and (
+                set(figures) != set(FIGURES) or not all(0 <= value <= 1 for value in figures.values())
+            ):
+                raise ValueError(f"{frame} has the figures {figures}")
+        if not all(isinstance(found, dict) for found in self.hashes.values()):
+            raise ValueError("its hashes are broken")
+        if not set(self.kinds.values()) <= {"float16", "float32", "float64"}:
+            raise ValueError(f"its score maps hold {sorted(set(self.kinds.values()))}")
+        if not pooled:
+            return
+        for side, pool in (("known", self.pool.known), ("anomaly", self.pool.anomaly)):
+            counted = sum(int(getattr(found, side).sum()) for found in self.rounded.values())
+            if not pool.total == counted == getattr(self.pixels, side):
+                raise ValueError(f"its {side} pixels do not add up")
 
 
 def _rows(
@@ -229,6 +274,11 @@ def _rows(
 ) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
     """(frame, its arrays) of a table."""
     ends = np.cumsum([size for _, size in text[table]], dtype=np.int64)
-    columns = [np.split(arrays[f"{table}.{column}"], ends)[:-1] for column in _COLUMNS[table]]
+    columns = []
+    for column, kind in _COLUMNS[table].items():
+        array = arrays[f"{table}.{column}"]
+        if array.dtype != kind or array.size != (ends[-1] if ends.size else 0):
+            raise ValueError(f"{table}.{column} is {array.dtype} of shape {array.shape}")
+        columns.append(np.split(array, ends)[:-1])
     for (frame, _), *row in zip(text[table], *columns, strict=True):
         yield frame, tuple(row)

@@ -5,19 +5,20 @@ Frames are drawn with replacement, pooled, and judged; the 2.5 % and 97.5 % quan
 Pixels of one frame stay together, since they are anything but independent.
 
 A thousand draws cannot each sort 200 million pixels: every frame is kept as counts over scores that are rounded to 9
-bits of their mantissa (one part in 512), so that a draw is a product of matrices; where neighbouring scores hardly
-move a curve they are joined. The figures themselves stay exact.
+bits of their mantissa (one part in 512), so that a draw is a product of matrices. The figures themselves stay exact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int64, UInt32
 
+from eval.metrics.compiled import compiled
+from eval.metrics.conventions import TPR
 from eval.metrics.counts import group_sizes
 from eval.metrics.keys import FrameKeys
 
@@ -25,8 +26,9 @@ DRAWS: Final = 1000
 LEVEL: Final = 0.95
 SHIFT: Final = 14
 """Low bits of a score's key that the counts of a frame leave out."""
-_AT_ONCE: Final = 1 << 23
-"""Counts that a block of draws may hold: 64 MB."""
+FIGURES: Final = ("AP", "AUROC", "FPR95", "best_F1")
+_AT_ONCE: Final = 1 << 17
+"""Counts that a block of draws may hold: 1 MB, which stays in the cache until it is judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,15 @@ class FrameCounts:
     """
 
     bins: UInt32[np.ndarray, " b"]
-    known: Int64[np.ndarray, " b"]
-    anomaly: Int64[np.ndarray, " b"]
+    known: UInt32[np.ndarray, " b"]
+    anomaly: UInt32[np.ndarray, " b"]
 
     @classmethod
     def of(cls, keys: FrameKeys) -> FrameCounts:
         """Round a frame's scores and count them."""
         known, anomaly = group_sizes(keys.known, SHIFT), group_sizes(keys.anomaly, SHIFT)
         bins = np.flatnonzero(known + anomaly)
-        return cls(bins.astype(np.uint32), known[bins].astype(np.int64), anomaly[bins].astype(np.int64))
+        return cls(*(column.astype(np.uint32) for column in (bins, known[bins], anomaly[bins])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,37 +131,44 @@ def _figures(
         at = np.searchsorted(bins, frame.bins)
         known[row, at], anomaly[row, at] = frame.known, frame.anomaly
     known, anomaly = known[:, ::-1], anomaly[:, ::-1]  # from the highest score down
-    joined = _joined(known.sum(0), anomaly.sum(0))
-    known, anomaly = (np.add.reduceat(side, joined, axis=1) for side in (known, anomaly))
-    block = max(1, _AT_ONCE // joined.size)
-    parts = [
-        _judge(weights[i : i + block] @ known, weights[i : i + block] @ anomaly)
-        for i in range(0, len(weights), block)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    found = np.empty((len(weights), len(FIGURES)))
+    block = max(1, _AT_ONCE // bins.size)
+    for first in range(0, len(weights), block):
+        part = weights[first : first + block].astype(np.float64)
+        judge_draws(part @ known, part @ anomaly, found[first : first + block])
+    return dict(zip(FIGURES, found.T, strict=True))
 
 
-def _joined(known: Float[np.ndarray, " bins"], anomaly: Float[np.ndarray, " bins"]) -> Int64[np.ndarray, " groups"]:
-    """First bins of groups within which TP grows by less than 1/1024 of all and FP by less than one percent."""
-    tp, fp = anomaly.cumsum(), known.cumsum()
-    cell = np.stack([np.floor(1024 * tp / max(tp[-1], 1)), np.floor(70 * np.log2(fp + 1))])
-    return np.flatnonzero(np.append(True, (np.diff(cell) > 0).any(0)))
+@compiled
+@no_type_check
+def judge_draws(known, anomaly, found):
+    """AP, AUROC, FPR95 and best F1 of each draw, as in `pixel.py`; a bin is one step of the curve.
 
-
-def _judge(
-    known: Float[np.ndarray, "draws bins"], anomaly: Float[np.ndarray, "draws bins"]
-) -> dict[str, Float[np.ndarray, " draws"]]:
-    """AP, AUROC, FPR95 and best F1 of each row, as in `pixel.py`; a bin is one step of the curve."""
-    tp, fp = anomaly.cumsum(1), known.cumsum(1)
-    positives, negatives = tp[:, -1:], fp[:, -1:]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where(anomaly > 0, tp / (tp + fp), 0)
-        reached = np.argmax(tp >= 0.95 * positives, axis=1)[:, None]
-        figures = {
-            "AP": (anomaly * precision).sum(1) / positives[:, 0],
-            "AUROC": (anomaly * (negatives - fp + known / 2)).sum(1) / (positives * negatives)[:, 0],
-            "FPR95": (np.take_along_axis(fp, reached, 1) / negatives)[:, 0],
-            "best_F1": (2 * tp / (positives + tp + fp)).max(1),
-        }
-    complete = ((positives > 0) & (negatives > 0))[:, 0]
-    return {name: np.where(complete, values, np.nan) for name, values in figures.items()}
+    Args:
+        known: (draws, bins) float64, known pixels from the highest score down.
+        anomaly: (draws, bins) float64, anomaly pixels.
+        found: (draws, 4) float64, filled; NaN for a draw without anomaly or without known pixels.
+    """
+    for draw in range(known.shape[0]):
+        positives, negatives = anomaly[draw].sum(), known[draw].sum()
+        found[draw] = np.nan
+        if positives == 0 or negatives == 0:
+            continue
+        tp = fp = precision = won = best = 0.0
+        needed = np.ceil(TPR * positives - 1e-6)  # a whole number, whichever side of it the product lies on
+        fpr = np.nan
+        for i in range(known.shape[1]):
+            n, p = known[draw, i], anomaly[draw, i]
+            fp += n
+            if p == 0:
+                continue
+            tp += p
+            precision += p * (tp / (tp + fp))
+            won += p * (negatives - fp + n / 2)
+            best = max(best, 2 * tp / (positives + tp + fp))
+            if np.isnan(fpr) and tp >= needed:
+                fpr = fp / negatives
+        found[draw, 0] = precision / positives
+        found[draw, 1] = won / (positives * negatives)
+        found[draw, 2] = fpr
+        found[draw, 3] = best

@@ -232,12 +232,7 @@ def test_golden_points(shared: Path) -> None:
 
 
 @pytest.mark.real
-def test_golden_areas(shared: Path) -> None:
-    features = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
-    if "AVX512_ICL" not in features:
-        pytest.skip(
-            "AP_binned depends on how NumPy sorts equals; the recorded values come from a processor with AVX-512"
-        )
+def test_golden_areas(shared: Path, sorts_as_recorded: None) -> None:
     for name, wanted, ours, _ in golden(shared):
         found = {"AP": ours.ap, "AUROC": ours.auroc, "best_f1": ours.best_f1}
         assert found == pytest.approx({figure: wanted[figure] for figure in found}, abs=1e-12), name

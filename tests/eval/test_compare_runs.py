@@ -90,12 +90,10 @@ def test_order_of_frames_does_not_count(world: Path, tmp_path: Path) -> None:
 
     edit(other / "frames.json", turn)
     with np.load(other / "counts.npz") as arrays:
-        key = "fishyscapes_static|bright|"
-        parts = {
-            part: np.split(arrays[key + part], arrays[key + "ends"][:-1]) for part in ("bins", "known", "anomaly")
-        }
-    turned = {key + part: np.concatenate(frames[::-1]) for part, frames in parts.items()}
-    turned[key + "ends"] = np.cumsum([frame.size for frame in parts["bins"][::-1]])
+        parts = {part: np.split(arrays[f"0.{part}"], arrays["0.ends"][:-1]) for part in ("bins", "known", "anomaly")}
+        turned = {"index": arrays["index"]}
+    turned |= {f"0.{part}": np.concatenate(frames[::-1]) for part, frames in parts.items()}
+    turned["0.ends"] = np.cumsum([frame.size for frame in parts["bins"][::-1]])
     np.savez(other / "counts.npz", **turned)
     assert paired([one, other]).rows == expected
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
 from eval.overlap import Behind, read_ahead
+from shards.progress import track
 
 
 def test_items_come_in_order_and_the_next_one_is_read_meanwhile() -> None:
@@ -35,6 +37,32 @@ def test_a_frame_that_cannot_be_read_is_told_in_its_turn() -> None:
     assert next(frames) == (0, 0)
     with pytest.raises(ValueError, match="broken"):
         next(frames)
+
+
+def test_an_error_does_not_wait_for_the_next_frame() -> None:
+    reading, told = threading.Event(), threading.Event()
+
+    def reader(number: int) -> int:
+        if number == 0:
+            raise ValueError("broken")
+        reading.set()
+        assert told.wait(20), "the error waited for this"
+        return number
+
+    frames = read_ahead(range(9), reader)
+    try:
+        start = time.monotonic()
+        with pytest.raises(ValueError, match="broken"):
+            next(frames)
+        assert time.monotonic() - start < 10
+    finally:
+        told.set()
+
+
+def test_what_comes_out_can_be_tracked(capsys: pytest.CaptureFixture[str]) -> None:
+    for number, _ in track(read_ahead(range(3), str), "frames", total=3):
+        assert "3/3" not in capsys.readouterr().err, number
+    assert "3/3" in capsys.readouterr().err
 
 
 def test_calls_run_behind_in_order() -> None:

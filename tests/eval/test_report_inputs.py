@@ -15,9 +15,12 @@ import pytest
 
 import anomsynth
 from eval.benchmarks import find_sets
-from eval.inputs import versions
+from eval.benchmarks.sets import ShardFrame
+from eval.inputs import hashes, versions
 from eval.predictor import Predictor
 from eval.run import evaluate
+from shards.errors import UserError
+from shards.reader import ShardSet
 
 Load = Callable[[Path], Any]
 
@@ -60,6 +63,29 @@ def test_another_name_is_another_digest(worlds: Path, predictor: Predictor) -> N
     (frames / "frame2.jpg").rename(frames / "frame7.jpg")
     (frames / "frame2.labels").rename(frames / "frame7.labels")
     assert digest(worlds, predictor) != before
+
+
+class OneSample(ShardSet):
+    """A shard set in memory."""
+
+    def __init__(self, members: dict[str, bytes]) -> None:
+        self.members = members
+
+    def raw(self, index: int) -> dict[str, bytes]:
+        return self.members
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_shards_are_hashed_whatever_their_pictures_are_called(suffix: str) -> None:
+    files = {f"image.{suffix}": b"a", "anomaly.png": b"b", "semantic.png": b"c", "depth.npy": b"d", "json": b"{}"}
+    found = hashes(ShardFrame("a-0", OneSample(files), 0))
+    assert found == {
+        part: hashlib.sha256(content).hexdigest()
+        for part, content in (("image", b"a"), ("label", b"b"), ("semantic", b"c"))
+    }
+    assert list(found) == ["image", "label", "semantic"]
+    with pytest.raises(UserError, match=r"Sample a-0 cannot be read: it has no anomaly\."):
+        hashes(ShardFrame("a-0", OneSample({f"image.{suffix}": b"a", "semantic.png": b"c"}), 0))
 
 
 def test_versions(
