@@ -1,4 +1,5 @@
-"""Figures that an official evaluator prints beside the exact pooled ones: its own binned curve, and components.
+"""What a set is judged by, and the figures that an official evaluator prints beside the exact pooled ones: its own
+binned curve, and components.
 
 Components are cut out at the threshold with the best F1 of the binned curve, which the last frame decides. Score
 maps wait on disk until then: in memory, those of thirty frames and six scores would be 1.5 GB.
@@ -6,35 +7,113 @@ maps wait on disk until then: in memory, those of thirty frames and six scores w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from eval.benchmarks import BenchmarkSet, smiyc
+from eval.benchmarks import BenchmarkSet
 from eval.metrics.binned import CONVENTION, BinnedMetrics, BinnedResult
 from eval.metrics.component import ComponentMetrics, ComponentResult, convention
 from eval.metrics.keys import FrameKeys
 from eval.protocols import PROTOCOLS, Protocol
+from shards.errors import UserError
 from shards.progress import track
 
 
-def protocol_of(found: BenchmarkSet) -> Protocol | None:
-    """The protocol of a set's benchmark that has figures of its own; None where the pooled ones are all there is.
+def protocol_of(found: BenchmarkSet, chosen: Protocol | None = None) -> Protocol:
+    """What a set is judged by: the protocol that was chosen, else that of its benchmark, else `pooled`.
 
-    Of a set of an unknown track of SegmentMeIfYouCan: its curve, which is the same in both, and no components.
+    A set of an unknown track of SegmentMeIfYouCan has the curve, which is the same in both, and no components.
+
+    Raises:
+        UserError: the chosen one is for another benchmark, or for another set of this one.
     """
-    fitting = [
-        protocol
-        for protocol in PROTOCOLS.values()
-        if protocol.binned and protocol.benchmark == found.benchmark and protocol.part in (None, found.part)
-    ]
-    if not fitting and found.benchmark == smiyc.CARD.name:
-        return replace(PROTOCOLS["smiyc-anomaly"], name=smiyc.CARD.name, components=None, part=None)
-    return fitting[0] if fitting else None
+    if chosen is not None:
+        if chosen.benchmark not in (None, found.benchmark) or (chosen.part and chosen.part != found.part):
+            raise UserError(
+                f"The protocol {chosen.name} is for {chosen.summary}, but {found.name} is "
+                f"{' '.join(filter(None, (found.benchmark, found.part)))}."
+            )
+        return chosen
+    own = [protocol for protocol in PROTOCOLS.values() if protocol.benchmark == found.benchmark]
+    fitting = [protocol for protocol in own if protocol.part in (None, found.part)]
+    if own and not fitting:
+        return replace(own[0], name=found.benchmark, components=None, part=None)
+    return fitting[0] if fitting else PROTOCOLS["pooled"]
+
+
+def mean_over_frames(name: str, frames: Mapping[str, Mapping[str, float] | None]) -> dict[str, float]:
+    """The mean of figures that each frame has for itself; frames of one class have none and are passed over.
+
+    Raises:
+        UserError: no frame has any; names the set.
+    """
+    judged = [figures for figures in frames.values() if figures is not None]
+    if not judged:
+        raise UserError(f"No frame of {name} holds both an anomaly and known pixels, so no frame has figures.")
+    return {figure: math.fsum(found[figure] for found in judged) / len(judged) for figure in judged[0]}
+
+
+def room_needed(protocol: Protocol, pixels: int, scores: int) -> int:
+    """Bytes on disk that the maps of a set take while they wait; 0 where none has to."""
+    return 0 if protocol.components is None else pixels * (4 * scores + 1)
+
+
+def check_room(name: str, needed: int, out: Path | None) -> None:
+    """See that the score maps of a set will have room while they wait.
+
+    Args:
+        name: of the set.
+        needed: bytes, from `room_needed`.
+        out: where the results will lie; None if they are not written.
+
+    Raises:
+        UserError: the disk has less.
+    """
+    place = _place(out)
+    while not place.is_dir() and place != place.parent:
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise UserError(
+            f"The score maps of {name} take {needed / 1e9:.2f} GB in {place} until their threshold is known, but "
+            f"only {free / 1e9:.2f} GB are free there: choose fewer scores by --score, or --out on another disk."
+        )
+
+
+@contextmanager
+def waiting_room(out: Path | None) -> Iterator[Path]:
+    """A hidden folder in `out`, else in the system's temporary folder; it is removed, and what was made for it.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    place = _place(out)
+    made = [folder for folder in (place, *place.parents) if not folder.exists()]
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        folder = TemporaryDirectory(prefix=".anomsynth-", dir=place)
+    except OSError as error:
+        raise UserError(f"Cannot write {place}/results.json: {error.strerror}.") from error
+    try:
+        with folder as name:
+            yield Path(name)
+    finally:
+        with suppress(OSError):  # results lie there, or somebody else's files
+            for empty in made:
+                empty.rmdir()
+
+
+def _place(out: Path | None) -> Path:
+    return Path(gettempdir()) if out is None else out.absolute()
 
 
 def official_entry(
@@ -57,10 +136,10 @@ class OfficialFigures:
     Args:
         protocol: with a binned curve.
         scores: names of the scores.
-        folder: where score maps wait, four bytes a pixel, frame and score.
+        folder: where score maps wait, four bytes a pixel, frame and score; None where no component is judged.
     """
 
-    def __init__(self, protocol: Protocol, scores: Sequence[str], folder: Path) -> None:
+    def __init__(self, protocol: Protocol, scores: Sequence[str], folder: Path | None) -> None:
         self._protocol, self._folder = protocol, folder
         self._binned = {name: BinnedMetrics() for name in scores}
         self._labels: dict[str, Path] = {}
@@ -105,6 +184,10 @@ class OfficialFigures:
         return metrics.result()
 
     def _wait(self, name: str, array: np.ndarray) -> Path:
+        assert self._folder is not None
         path = self._folder / f"{name}.npy"
-        np.save(path, array, allow_pickle=False)
+        try:
+            np.save(path, array, allow_pickle=False)
+        except OSError as error:
+            raise UserError(f"A score map cannot wait in {path.parent}: {error.strerror or error}.") from error
         return path

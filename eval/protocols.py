@@ -15,6 +15,8 @@ Published figures of one and the same map differ with the rules, by tens of poin
     pebal, rpl      Tian et al., ECCV 2022; Liu et al., ICCV 2023: one pool, TPR nearest to .95
     densehybrid,    Grcić et al., ECCV 2022; Nayal et al., ICCV 2023: one pool, first threshold with TPR > .95
     rba
+    pooled          no benchmark's own: one pool, first threshold with TPR >= .95; what networks are judged by on
+                    benchmarks without a protocol here
     eam, uno        Grcić et al., CVPRW 2023; Delić et al., BMVC 2024: one pool, first threshold with TPR >= .95
 
 AP is the step sum with ties merged in all of them. Left out are rules that cannot be kept with exact figures: the 100
@@ -74,7 +76,7 @@ class Protocol:
         reach: where FPR95 is read (`eval/metrics/conventions.py`).
         components: sizes of its component metrics; None without.
         binned: whether the official curve is a binned one, which stands beside the exact one then.
-        benchmark: the only benchmark that it is for; None for the rules of a method, which hold anywhere.
+        benchmark: the only benchmark that it is for; None for rules that hold anywhere.
         part: the only set of that benchmark that it is for; None for all of them.
     """
 
@@ -121,6 +123,7 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
         Protocol(
             "caos", "CAOS: StreetHazards, mean over frames", "streethazards", pooling="per-image", reach="nearest"
         ),
+        Protocol("pooled", "all pixels in one pool"),
         Protocol("pebal", "as PEBAL's code judges", reach="nearest"),
         Protocol("rpl", "as RPL's code judges", reach="nearest"),
         Protocol("densehybrid", "as DenseHybrid's code judges", reach="beyond"),

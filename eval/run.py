@@ -11,10 +11,13 @@ single frames (`frame_figures.py`). An interval holds the figure in 95 % of draw
      "sets": {SET: {"benchmark": ..., "layout": "official" | "flat", "frames": 10, "notes": [...],
                     "inputs_sha256": "64 digits, see `inputs.py`",
                     "pixels": {"known": ..., "anomaly": ..., "ignore": ...},
+                    "part": "AnomalyTrack" | "Static" | ... | "", "labels": [how they are stored, in words],
+                    "options": {of the benchmark, where they are not the default},
                     "scores": {SCORE: {"metrics": {"AP": 0..1, "AUROC": 0..1, "FPR95": 0..1, "best_F1": 0..1},
                                        "intervals": [{"of": "AP", "low": 0..1, "high": 0..1}, ...],
                                        "threshold95": ..., "best_F1_threshold": ..., "convention": {...},
-                                       "protocol", "component_threshold", ...: see `official.py`}},
+                                       "protocol": see `protocols.py`, "component_threshold", "binned_convention",
+                                       "component_convention": see `official.py`}},
                     "segmentation": where the labels tell the known classes, as below},
               "cityscapes": {"benchmark": "cityscapes", "frames": 500, "notes": [], "inputs_sha256": ...,
                              "pixels": {"valid": ...},
@@ -27,9 +30,9 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import numpy as np
@@ -51,12 +54,22 @@ from eval.frame_figures import COUNTS, FRAMES, Counts, ScoredFrames, save_counts
 from eval.inputs import InputDigest, hashes, versions
 from eval.metrics import PixelResult, SegmentationMetrics, SegmentationResult
 from eval.metrics.bootstrap import FrameCounts, Interval, intervals
+from eval.metrics.conventions import TPR
+from eval.metrics.frame import judge_frame
 from eval.metrics.keys import frame_keys
 from eval.metrics.pixel import convention as pixel_convention
 from eval.metrics.segmentation import CONVENTION as SEGMENTATION_CONVENTION
-from eval.official import OfficialFigures, protocol_of
+from eval.official import (
+    OfficialFigures,
+    check_room,
+    mean_over_frames,
+    protocol_of,
+    room_needed,
+    waiting_room,
+)
 from eval.overlap import Behind, read_ahead
 from eval.predictor import Prediction, Predictor, check_scores
+from eval.protocols import PROTOCOLS, Protocol
 from shards.errors import BadInput, UserError
 from shards.labels import IGNORE, KNOWN, TRAIN_CLASSES
 from shards.layouts.cityscapes import CityscapesFrame, read_image
@@ -89,6 +102,8 @@ class AnomalySetResult:
         inputs_sha256: of the frames' files.
         official: what the benchmark's own evaluator adds to a score: to its metrics, and beside them.
         segmentation: of the known classes, where the labels tell them.
+        protocol: the rules that it was judged by.
+        tpr: the true positive rate that the false positive rate is read at.
     """
 
     found: BenchmarkSet
@@ -100,9 +115,18 @@ class AnomalySetResult:
     inputs_sha256: str
     official: Mapping[str, tuple[Mapping[str, float], Mapping[str, Any]]] = field(default_factory=dict)
     segmentation: SegmentationResult | None = None
+    protocol: Protocol = PROTOCOLS["pooled"]
+    tpr: float = TPR
+
+    @property
+    def averages(self) -> bool:
+        """Whether figures are means over frames instead of those of one pool."""
+        return self.protocol.pooling == "per-image"
 
     def metrics(self, score: str) -> dict[str, float]:
         """All figures of a score under their published names."""
+        if self.averages:
+            return mean_over_frames(self.found.name, self.frames[score])
         return {**self.scores[score].metrics, **self.official.get(score, ({}, {}))[0]}
 
     def as_json(self) -> dict[str, Any]:
@@ -115,21 +139,34 @@ class AnomalySetResult:
             "notes": list(self.found.notes),
             "inputs_sha256": self.inputs_sha256,
             "pixels": pixels,
-            "scores": {
-                name: {
-                    "metrics": self.metrics(name),
-                    "intervals": [
-                        {"of": figure, "low": found.low, "high": found.high}
-                        for figure, found in self.intervals[name].items()
-                    ],
-                    "threshold95": result.point.threshold,
-                    "best_F1_threshold": result.best_threshold,
-                    "convention": pixel_convention(),
-                    **self.official.get(name, ({}, {}))[1],
-                }
-                for name, result in self.scores.items()
-            },
+            "part": self.found.part,
+            "labels": list(self.found.labels),
+            "options": dict(self.found.options),
+            "scores": {name: self._score_entry(name) for name in self.scores},
             **({} if self.segmentation is None else {"segmentation": _segmentation_entry(self.segmentation)}),
+        }
+
+    def _score_entry(self, name: str) -> dict[str, Any]:
+        result, rules = self.scores[name], pixel_convention(self.protocol.reach, self.tpr)
+        beside: dict[str, Any] = {}
+        if self.averages:
+            rules["pooling"] = "mean over frames; frames of one class are passed over"
+            alone = sum(figures is not None for figures in self.frames[name].values())
+            beside = {"frames_judged": alone, "frames_of_one_class": len(self.frames[name]) - alone}
+        else:
+            beside = {
+                f"threshold{100 * self.tpr:g}": result.point.threshold,
+                "best_F1_threshold": result.best_threshold,
+            }
+        return {
+            "metrics": self.metrics(name),
+            "intervals": [
+                {"of": figure, "low": found.low, "high": found.high} for figure, found in self.intervals[name].items()
+            ],
+            "protocol": self.protocol.name,
+            "convention": rules,
+            **beside,
+            **self.official.get(name, ({}, {}))[1],
         }
 
 
@@ -148,6 +185,7 @@ class SegmentationSetResult:
             "frames": len(self.found.frames),
             "notes": list(self.found.notes),
             "inputs_sha256": self.inputs_sha256,
+            "labels": ["Cityscapes labelIds or trainIds"],
             "pixels": {"valid": self.segmentation.pixels},
             "segmentation": _segmentation_entry(self.segmentation),
         }
@@ -185,8 +223,8 @@ class Results:
         return {"schema": SCHEMA, "sets": {name: dict(found.frames) for name, found in self._anomaly().items()}}
 
     def counts(self) -> Counts:
-        """The content of counts.npz."""
-        return {name: found.counts for name, found in self._anomaly().items()}
+        """The content of counts.npz; a mean over frames has no pool to draw from, so no counts."""
+        return {name: found.counts for name, found in self._anomaly().items() if not found.averages}
 
     def _anomaly(self) -> dict[str, AnomalySetResult]:
         return {name: found for name, found in self.sets.items() if isinstance(found, AnomalySetResult)}
@@ -200,7 +238,13 @@ class Results:
 
 
 def evaluate(
-    sets: Sequence[AnySet], predictor: Predictor, scores: Sequence[str] = (), out: Path | None = None
+    sets: Sequence[AnySet],
+    predictor: Predictor,
+    scores: Sequence[str] = (),
+    out: Path | None = None,
+    *,
+    protocol: Protocol | None = None,
+    tpr: float = TPR,
 ) -> Results:
     """Judge a predictor on every set.
 
@@ -209,28 +253,40 @@ def evaluate(
         predictor: gives score maps and a semantic map for an image.
         scores: which scores to judge; all that the predictor has if empty.
         out: folder for results.json and curves.json; nothing is written without it.
+        protocol: the rules for every anomaly set; by default those of its benchmark.
+        tpr: the true positive rate that the false positive rate is read at, above 0 and at most 1.
 
     Returns:
         The figures, by set.
 
     Raises:
-        UserError: a score that the predictor lacks, two sets of one name, broken or hidden labels, a broken image,
-            scores that are not finite. Nothing has been written then.
+        UserError: a score that the predictor lacks, two sets of one name, a protocol of another benchmark, broken or
+            hidden labels, a broken image, scores that are not finite, a disk that is too small. Nothing has been
+            written then.
     """
+    if not 0 < tpr <= 1:
+        raise UserError(f"--tpr is a share of the anomaly pixels, above 0 and at most 1, got {tpr:g}.")
     wanted = check_scores(predictor, scores)
     names = [found.name for found in sets]
     if len(set(names)) != len(names):
         raise UserError(f"Two of the sets have one name: {', '.join(sorted(names))}.")
+    rules = {found.name: protocol_of(found, protocol) for found in sets if isinstance(found, BenchmarkSet)}
     # All labels first: a hidden or broken set is told in seconds, not after an hour of predicting.
     pixels = {
         found.name: count_pixels(found)
         for found in track(sets, "labels", total=len(sets), unit="sets")
         if isinstance(found, BenchmarkSet)
     }
+    for name, counted in pixels.items():
+        check_room(name, room_needed(rules[name], counted.total, len(wanted)), out)
     judged: dict[str, AnomalySetResult | SegmentationSetResult] = {}
     for found in sets:
         if isinstance(found, BenchmarkSet):
-            judged[found.name] = _judge_anomaly(found, pixels[found.name], predictor, wanted)
+            with ExitStack() as stack:
+                room = stack.enter_context(waiting_room(out)) if rules[found.name].components else None
+                judged[found.name] = _judge_anomaly(
+                    found, pixels[found.name], predictor, wanted, rules[found.name], tpr, room
+                )
         else:
             judged[found.name] = _judge_segmentation(found, predictor)
     results = Results(predictor.describe, judged)
@@ -293,8 +349,15 @@ def predict(
 
 
 def _judge_anomaly(
-    found: BenchmarkSet, pixels: PixelCounts, predictor: Predictor, scores: Sequence[str]
+    found: BenchmarkSet,
+    pixels: PixelCounts,
+    predictor: Predictor,
+    scores: Sequence[str],
+    protocol: Protocol,
+    tpr: float,
+    room: Path | None,
 ) -> AnomalySetResult:
+    usual = protocol.reach == "first" and tpr == TPR
     scored = {name: ScoredFrames() for name in scores}
     segmentation, digest = SegmentationMetrics(), InputDigest()
 
@@ -309,12 +372,14 @@ def _judge_anomaly(
         keys = {name: frame_keys(prediction.scores[name], label, frame) for name in scores}
         for name, frames in scored.items():
             frames.add(frame, keys[name])
+            if not usual:
+                alone = judge_frame(keys[name], reach=protocol.reach, tpr=tpr)
+                frames.metrics[frame] = None if alone is None else alone.metrics
         if official is not None:
             official.add(frame, keys, prediction.scores, label)
 
-    protocol = protocol_of(found)
-    with TemporaryDirectory(prefix="anomsynth-") as folder, Behind() as behind:
-        official = None if protocol is None else OfficialFigures(protocol, scores, Path(folder))
+    official = OfficialFigures(protocol, scores, room) if protocol.binned else None
+    with Behind() as behind:
         frames = track(found.frames, found.name, total=len(found.frames), unit="frames")
         for frame, ((image, label, classes), files) in read_ahead(frames, _hashed(_read_anomaly_frame)):
             digest.add(frame.name, files)
@@ -322,17 +387,32 @@ def _judge_anomaly(
             behind(judge, frame.name, prediction, label, classes)
         behind.wait()
         further = {} if official is None else official.result()
-    return AnomalySetResult(
+    judged = AnomalySetResult(
         found,
         pixels,
-        scores={name: frames.pool.result() for name, frames in scored.items()},
+        scores={name: frames.pool.result(reach=protocol.reach, tpr=tpr) for name, frames in scored.items()},
         frames={name: frames.metrics for name, frames in scored.items()},
         counts={name: frames.counts for name, frames in scored.items()},
-        intervals={name: intervals(frames.counts) for name, frames in scored.items()},
+        intervals={
+            # The bootstrap pools pixels, and reads FPR95 at the first threshold with TPR >= .95.
+            name: {
+                figure: interval
+                for figure, interval in intervals(frames.counts).items()
+                if usual or not figure.startswith("FPR")
+            }
+            if protocol.pooling == "pooled"
+            else {}
+            for name, frames in scored.items()
+        },
         inputs_sha256=digest.hexdigest(),
         official=further,
         segmentation=segmentation.result() if segmentation.confusion.any() else None,
+        protocol=protocol,
+        tpr=tpr,
     )
+    for name in scores:
+        judged.metrics(name)  # a mean over frames of which none has figures is told before anything is written
+    return judged
 
 
 def _judge_segmentation(found: SegmentationSet, predictor: Predictor) -> SegmentationSetResult:

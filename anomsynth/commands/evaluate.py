@@ -11,6 +11,7 @@ import typer
 
 from anomsynth.commands import score_files
 from anomsynth.commands.options import (
+    PROTOCOLS,
     Batch,
     BenchmarkOptions,
     Checkpoint,
@@ -32,6 +33,7 @@ from anomsynth.commands.screen import console
 if TYPE_CHECKING:
     from eval.benchmarks import AnySet
     from eval.predictor import Predictor
+    from eval.protocols import Protocol as ProtocolRules
 
 app = typer.Typer(
     no_args_is_help=True, help="Judge a detector on a public benchmark, as its official evaluator does."
@@ -45,6 +47,14 @@ _SCORES = "msp, entropy, maxlogit, energy, maxmin or void; may be repeated."
 Scores = Annotated[
     list[str] | None,
     typer.Option("--score", metavar="NAME", help=f"{_SCORES} Default: all that the network gives."),
+]
+Protocol = Annotated[
+    str | None,
+    typer.Option("--protocol", metavar="NAME", help=f"The rules; default: those of the benchmark. {PROTOCOLS}"),
+]
+Tpr = Annotated[
+    float | None,
+    typer.Option("--tpr", metavar="SHARE", help="True positive rate at which FPR is read; default: 0.95."),
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Folder for results.json, curves.json and report.html.")
@@ -68,12 +78,16 @@ def _add_command(benchmark: str, summary: str) -> None:
         precision: Precision = "float32",
         device: Device = "auto",
         threads: Threads = None,
+        protocol: Protocol = None,
+        tpr: Tpr = None,
         overrides: BenchmarkOptions = None,
         layout: Layout = False,
         out: Out = None,
     ) -> None:
         from eval.benchmarks import find_sets
+        from eval.protocols import protocol_named
 
+        rules = None if protocol is None else protocol_named(protocol)
         sets = [found for folder in data for found in find_sets(benchmark, folder, overrides or ())]
         if layout:
             _print_layout(sets)
@@ -91,7 +105,7 @@ def _add_command(benchmark: str, summary: str) -> None:
             batch=batch,
             precision=precision,
         )
-        _judge(sets, predictor, score, out)
+        _judge(sets, predictor, score, out, rules, tpr)
 
     example = f"anomsynth eval {benchmark} --data {benchmark.upper()} --checkpoint RUN --out REPORT"
     command.__doc__ = f"{summary}\n\nExample: `{example}`"
@@ -212,17 +226,26 @@ def _print_layout(sets: Sequence[AnySet]) -> None:
         print(describe_layout(found), end="\n\n")
 
 
-def _judge(sets: Sequence[AnySet], predictor: Predictor, score: list[str] | None, out: Path | None) -> None:
+def _judge(
+    sets: Sequence[AnySet],
+    predictor: Predictor,
+    score: list[str] | None,
+    out: Path | None,
+    protocol: ProtocolRules | None,
+    tpr: float | None,
+) -> None:
+    from eval.metrics.conventions import TPR
     from eval.report import tables, write_page
+    from eval.report.table import further_lines
     from eval.run import evaluate
 
-    results = evaluate(sets, predictor, split_words(score), out)
+    results = evaluate(sets, predictor, split_words(score), out, protocol=protocol, tpr=TPR if tpr is None else tpr)
+    content = results.as_json()
     screen = console()
-    for table in tables(results.as_json()):
+    for table in tables(content):
         screen.print(table)
-    for name, result in results.sets.items():
-        for note in result.found.notes:
-            print(f"{name}: {note}")
+    for line in further_lines(content):
+        print(line)
     if out is not None:
         page = write_page(results, predictor, out)
         print(f"Figures: {out / 'results.json'}\nPage:    {page}")

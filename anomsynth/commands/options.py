@@ -28,6 +28,12 @@ BenchmarkOptions = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Set one option of the benchmark; may be repeated."),
 ]
 
+PROTOCOLS = (
+    "smiyc-anomaly, smiyc-obstacle, lostandfound, fishyscapes, roadanomaly, caos, pooled, or the rules of a method's "
+    "code: pebal, rpl, densehybrid, rba, eam, uno."
+)
+"""What --protocol may be."""
+
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", metavar="RUN", help="Folder that `anomsynth train` wrote.")
 ]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from anomsynth.commands.options import (
+    PROTOCOLS,
     Batch,
     Checkpoint,
     Device,
@@ -26,10 +27,6 @@ from anomsynth.commands.options import (
 from anomsynth.commands.screen import console
 from shards.errors import UserError
 
-_PROTOCOLS = (
-    "smiyc-anomaly, smiyc-obstacle, lostandfound, fishyscapes, roadanomaly, caos, or the rules of a method's code: "
-    "pebal, rpl, densehybrid, rba, eam, uno."
-)
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for results.json.")]
 
 
@@ -42,7 +39,7 @@ def scores(
         Path,
         typer.Option("--labels", metavar="DIR", help="The benchmark's set, or any folder of its label PNGs."),
     ],
-    protocol: Annotated[str, typer.Option("--protocol", metavar="NAME", help=_PROTOCOLS)],
+    protocol: Annotated[str, typer.Option("--protocol", metavar="NAME", help=PROTOCOLS)],
     out: Out = None,
     part: Annotated[
         Path | None,
@@ -188,24 +185,12 @@ def submit(
 
 def _print(results: Mapping[str, Any], out: Path | None) -> None:
     from eval.report import tables
-    from eval.report.table import METRICS, percent
+    from eval.report.table import further_lines
 
     screen = console()
-    rules = {
-        score["convention"]["pooling"] for entry in results["sets"].values() for score in entry["scores"].values()
-    }
     for table in tables(results):
-        if len(rules) > 1 or not next(iter(rules)).startswith("pixels"):
-            table.title = f"Anomaly segmentation in %, {' or '.join(sorted(rules))}"
         screen.print(table)
-    for name, entry in results["sets"].items():
-        for score, found in entry["scores"].items():
-            # What the table has no columns for.
-            further = [metric for metric in found["metrics"] if metric not in (*METRICS, "best_F1")]
-            if further:
-                figures = ", ".join(f"{metric} {percent(found['metrics'][metric])}" for metric in further)
-                print(f"{name}: {score}: {figures}")
-        for note in entry["notes"]:
-            print(f"{name}: {note}")
+    for line in further_lines(results):
+        print(line)
     if out is not None:
         print(f"Figures: {out / 'results.json'}")

@@ -20,6 +20,7 @@ from eval.benchmarks import (
     streethazards,
 )
 from eval.benchmarks.cityscapes import SegmentationSet
+from eval.benchmarks.encoding import PLAIN
 from eval.benchmarks.finder import AnySet, Finder, plain
 from eval.benchmarks.folders import WrongFolder, guess, is_flat
 from eval.benchmarks.sets import (
@@ -38,7 +39,7 @@ from shards.errors import UserError
 FINDERS: Mapping[str, Finder[Any]] = {
     finder.card.name: finder
     for finder in (
-        Finder(fishyscapes.CARD, fishyscapes.Options, fishyscapes.find),
+        Finder(fishyscapes.CARD, fishyscapes.Options, fishyscapes.find, frozenset({"cityscapes", "version"})),
         plain(roadanomaly.CARD, roadanomaly.find),
         plain(smiyc.CARD, smiyc.find),
         Finder(lostandfound.CARD, lostandfound.Options, lostandfound.find),
@@ -105,7 +106,7 @@ def _find_all(folder: Path, overrides: Mapping[str, list[str]]) -> list[AnySet]:
     for name, finder in FINDERS.items():
         if name not in ("cityscapes", "shards"):
             with contextlib.suppress(WrongFolder):
-                sets += finder(folder, overrides.get(name, ()))
+                sets = _owned([*sets, *finder(folder, overrides.get(name, ()))])
     for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
         if guess(place) == "cityscapes":
             sets += cityscapes.find(place)
@@ -115,6 +116,21 @@ def _find_all(folder: Path, overrides: Mapping[str, list[str]]) -> list[AnySet]:
             f"name one: anomsynth eval {'|'.join(FINDERS)} --data DIR."
         )
     return sets
+
+
+def _owned(sets: list[AnySet]) -> list[AnySet]:
+    """Each folder of labels once: a flat LostAndFound is a set of Fishyscapes too by its name.
+
+    Labels of 0, 1 and 255 are those of Fishyscapes, which comes first; values that only the benchmark itself stores
+    make it the owner.
+    """
+    owners: dict[Path, AnySet] = {}
+    for found in sets:
+        frame = found.frames[0] if found.frames else None
+        place = frame.label.parent if isinstance(frame, BenchmarkFrame) else Path(found.name)
+        if place not in owners or (isinstance(frame, BenchmarkFrame) and frame.encoding != PLAIN):
+            owners[place] = found
+    return list(owners.values())
 
 
 __all__ = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic
 
@@ -28,11 +28,13 @@ class Finder(Generic[ConfigT]):
         card: what `anomsynth list` says of it.
         options: what may differ between evaluations on it; the fields of `--set`.
         find: (folder, options) -> its sets.
+        places: options that only say where files lie or what they are called, and change no figure.
     """
 
     card: Card
     options: type[ConfigT]
     find: Callable[[Path, ConfigT], Sequence[AnySet]]
+    places: frozenset[str] = frozenset()
 
     def __call__(self, folder: Path, overrides: Iterable[str] = ()) -> list[AnySet]:
         """The sets of a folder.
@@ -47,7 +49,17 @@ class Finder(Generic[ConfigT]):
         words = list(overrides)
         if words and not self.options.model_fields:
             raise UserError(f"The benchmark {self.card.name} has no options; --set {words[0]} does not apply.")
-        return list(self.find(folder, resolve(self.options, overrides=words)))
+        options = resolve(self.options, overrides=words)
+        # Of a path, which is somebody's own, the name of the file is enough.
+        changed = {
+            name: value.name if isinstance(value := getattr(options, name), Path) else dumped
+            for name, dumped in options.model_dump(mode="json", exclude_defaults=True).items()
+            if name not in self.places
+        }
+        return [
+            replace(found, options=changed) if isinstance(found, BenchmarkSet) else found
+            for found in self.find(folder, options)
+        ]
 
 
 def plain(card: Card, find: Callable[[Path], Sequence[AnySet]]) -> Finder[NoOptions]:

@@ -22,6 +22,7 @@ from pydantic import field_validator
 from eval.benchmarks.fishyscapes_static import (
     IMAGE,
     PUBLISHED,
+    STATIC,
     cityscapes_images,
     images_below,
     overlay_folders,
@@ -57,6 +58,9 @@ CARD = Card(
     licence="LostAndFound and Cityscapes images: non-commercial, no redistribution",
 )
 
+LOST_AND_FOUND = "Lost & Found"
+"""The `part` of its set."""
+
 _EXPECTED = (
     "masks DDDD_<base>_labels.png with LostAndFound images <base>_leftImg8bit.png anywhere below it, "
     "the same masks beside overlays DDDD_<base>_rgb.npz, or images/ + labels_masks/"
@@ -89,7 +93,7 @@ def find(folder: Path, options: Options = DEFAULT) -> list[BenchmarkSet]:
         UserError: it holds none, or an incomplete one.
     """
     flat = [path for path in candidates(folder, CARD.name) if is_flat(path)]
-    sets = [BenchmarkSet(path.name, CARD.name, "flat", flat_frames(path), (), _published(path)) for path in flat]
+    sets = [_flat(path) for path in flat]
     if folder not in flat and guess(folder) in (CARD.name, "lostandfound", None):
         static = overlay_folders(folder, flat)
         sets += _static_sets(folder, static, options)
@@ -99,11 +103,13 @@ def find(folder: Path, options: Options = DEFAULT) -> list[BenchmarkSet]:
     return check_unique(sorted(sets, key=lambda found: found.name), folder)
 
 
-def _published(folder: Path) -> int | None:
-    """Frames of the published set that a flat folder's name says."""
-    if "static" in folder.name.lower():
-        return PUBLISHED
-    return 100 if re.search(r"lost|laf", folder.name.lower()) else None
+def _flat(folder: Path) -> BenchmarkSet:
+    """A flat set; which one it is says the folder's name."""
+    part = STATIC if "static" in folder.name.lower() else ""
+    if not part and re.search(r"lost|laf", folder.name.lower()):
+        part = LOST_AND_FOUND
+    published = {STATIC: PUBLISHED, LOST_AND_FOUND: 100}.get(part)
+    return BenchmarkSet(folder.name, CARD.name, "flat", flat_frames(folder), (), published, part)
 
 
 def _static_sets(folder: Path, places: list[Path], options: Options) -> list[BenchmarkSet]:
@@ -129,7 +135,7 @@ def _lost_and_found(folder: Path, others: list[Path]) -> list[BenchmarkSet]:
         BenchmarkFrame(f"{match['number']}_{match['base']}", images[match["base"]], path)
         for path, match in sorted(masks, key=lambda mask: mask[0].name)
     )
-    return [BenchmarkSet(_name(folder, masks), CARD.name, "official", frames, (), 100)]
+    return [BenchmarkSet(_name(folder, masks), CARD.name, "official", frames, (), 100, LOST_AND_FOUND)]
 
 
 def _check_complete(folder: Path, masks: list[tuple[Path, re.Match[str]]], images: Mapping[str, Path]) -> None:

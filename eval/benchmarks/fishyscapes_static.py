@@ -22,6 +22,9 @@ from shards.errors import UserError
 PUBLISHED = 30
 """Frames of the validation set."""
 
+STATIC = "Static"
+"""The `part` of its set."""
+
 IMAGE = re.compile(r"(?P<base>.+)_leftImg8bit\.png")
 """An image of Cityscapes or LostAndFound."""
 
@@ -75,7 +78,7 @@ def static_set(
         BenchmarkFrame(key, images[masks[key]], folder / f"{key}_labels.png", overlay=overlays[key])
         for key in sorted(masks)
     )
-    return BenchmarkSet(name, benchmark, "official", frames, (_version_note(folder, version),), PUBLISHED)
+    return BenchmarkSet(name, benchmark, "official", frames, (_version_note(folder, version),), PUBLISHED, STATIC)
 
 
 def cityscapes_images(folder: Path) -> dict[str, Path]:

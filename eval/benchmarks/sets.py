@@ -133,6 +133,11 @@ class PixelCounts:
         counts = np.bincount(label.ravel(), minlength=256)
         return cls(int(counts[KNOWN]), int(counts[ANOMALY]), int(counts[IGNORE]))
 
+    @property
+    def total(self) -> int:
+        """All pixels."""
+        return self.known + self.anomaly + self.ignore
+
     def __add__(self, other: PixelCounts) -> PixelCounts:
         """Pool two counts."""
         return PixelCounts(self.known + other.known, self.anomaly + other.anomaly, self.ignore + other.ignore)

@@ -25,13 +25,19 @@ from eval.report.charts import BOX, Chart, precision_recall, roc
 from eval.report.histogram import Histogram, histogram
 from eval.report.operating import walk_along
 from eval.report.overlay import css_ramp, heat_map, outline, shrink, value_range
-from eval.report.table import lower_is_better, percent
+from eval.report.table import fpr_of, lower_is_better, percent
 from eval.run import AnomalySetResult, Results, SegmentationSetResult, predict, write_text
 from shards.labels import IGNORE, TRAIN_CLASSES
 from shards.progress import track
 
 PAGE = "report.html"
 _PICTURE_WIDTH = 640
+_CONVENTIONS = {
+    "convention": "Exact figures",
+    "binned_convention": "AP_binned and FPR95_binned",
+    "component_convention": "sIoU, PPV and F1_mean",
+}
+"""Keys of a score's entry in results.json, and what the page calls them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class _Section:
         found: what came out on it.
         metrics: the columns of its table.
         rows: one a score.
-        convention: of its first score.
+        conventions: how its figures are meant, by title: the exact ones, and what the official evaluator adds.
         charts: precision-recall and ROC.
         histograms: one a score.
         shown_score: the one that the pictures are of, and that the page opens with.
@@ -73,13 +79,18 @@ class _Section:
     found: AnomalySetResult
     metrics: list[str]
     rows: list[dict[str, Any]]
-    convention: Mapping[str, str]
+    conventions: list[tuple[str, Mapping[str, str]]]
     charts: tuple[Chart, Chart]
     histograms: list[Histogram]
     shown_score: str
     pictures: list[_Picture]
     frame_columns: list[str]
     frame_rows: list[dict[str, Any]]
+
+    @property
+    def tpr(self) -> str:
+        """The true positive rate of the operating point, in %."""
+        return f"{100 * self.found.tpr:g}"
 
     @property
     def data(self) -> dict[str, Any]:
@@ -128,6 +139,7 @@ def write_page(results: Results, predictor: Predictor, out: Path, *, frames_per_
         versions=results.versions,
         ramp=css_ramp(),
         lower=lower_is_better,
+        fpr=fpr_of(sections[0].found.metrics(sections[0].shown_score)) if sections else "",
         sections=sections,
         data=_json({"sets": [section.data for section in sections]}),
         segmentations=[
@@ -191,7 +203,12 @@ def _section(number: int, name: str, found: AnomalySetResult, predictor: Predict
         found=found,
         metrics=columns,
         rows=rows,
-        convention=next(iter(entries.values()))["convention"],
+        conventions=[
+            (title, entry[key])
+            for entry in list(entries.values())[:1]
+            for key, title in _CONVENTIONS.items()
+            if key in entry
+        ],
         charts=(precision_recall(found.scores), roc(found.scores)),
         histograms=[histogram(score, counts) for score, counts in found.counts.items()],
         shown_score=shown,

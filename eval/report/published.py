@@ -1,13 +1,12 @@
 """Figures that papers print, to stand beside ours: `published.json`, which names the source of each.
 
 They compare only where the same frames were judged in the same way, so they are shown for full sets alone, told by
-the number of frames, and for pooled pixels alone.
+the number of frames, for pooled pixels alone, and with the benchmark's default options alone.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -41,7 +40,7 @@ class PublishedSet:
     Attributes:
         name: what people call it.
         benchmark: name of its benchmark here.
-        folder: a pattern that its folder's name holds, in lower case; empty where the benchmark has one set only.
+        part: which set of the benchmark it is (`BenchmarkSet.part`); empty where there is one only.
         frames: how many the full set has.
         caution: a sentence on what does not compare; empty if there is none.
         rows: the figures.
@@ -49,7 +48,7 @@ class PublishedSet:
 
     name: str
     benchmark: str
-    folder: str
+    part: str
     frames: int
     caution: str
     rows: tuple[Published, ...]
@@ -63,7 +62,7 @@ def published_sets() -> tuple[PublishedSet, ...]:
         PublishedSet(
             name=found["name"],
             benchmark=found["benchmark"],
-            folder=found["folder"],
+            part=found["part"],
             frames=found["frames"],
             caution=found.get("caution", ""),
             rows=tuple(
@@ -89,21 +88,25 @@ def published_for(name: str, entry: Mapping[str, Any]) -> tuple[tuple[Published,
         name: of the set in results.json.
         entry: what results.json says of it.
     """
-    found = next(
-        (
-            known
-            for known in published_sets()
-            if known.benchmark == entry.get("benchmark") and re.search(known.folder, name.lower())
-        ),
-        None,
-    )
-    if found is None:
+    part = entry.get("part", "")
+    candidates = [
+        known
+        for known in published_sets()
+        if known.benchmark == entry.get("benchmark") and (not part or known.part == part)
+    ]
+    if not candidates:
         return (), (f"{name}: no published figures are known here.",)
-    if entry["frames"] != found.frames:
+    # Where nothing tells which set of its benchmark it is, its size does: no two of them have as many frames.
+    found = next((known for known in candidates if known.frames == entry["frames"]), None)
+    if found is None:
+        full = " or ".join(f"{known.name}, {known.frames} frames" for known in candidates)
         return (), (
-            f"{name}: published figures are of the full set, {found.name}, {found.frames} frames; "
+            f"{name}: published figures are of the full set, {full}; "
             f"here {entry['frames']} were judged, so they would not compare and are left out.",
         )
+    if entry.get("options"):
+        chosen = ", ".join(f"{key}={value}" for key, value in entry["options"].items())
+        return (), (f"{name}: published figures are judged without {chosen}, so they would not compare; left out.",)
     conventions = [score.get("convention", {}) for score in entry["scores"].values()]
     if any("mean over frames" in str(rules.get("pooling")) for rules in conventions):
         return (), (f"{name}: published figures are of pooled pixels, these are means over frames; left out.",)

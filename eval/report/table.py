@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 METRICS = ("AP", "AUROC", "FPR95")
+"""The columns, where false positives are read at the usual true positive rate."""
 
 
 def tables(results: Mapping[str, Any]) -> list[Table]:
@@ -31,6 +32,29 @@ def lower_is_better(metric: str) -> bool:
     return metric.startswith("FPR")
 
 
+def fpr_of(metrics: Mapping[str, float]) -> str:
+    """The name of the exact false positive rate among figures: FPR95 by default."""
+    return next((metric for metric in metrics if metric.startswith("FPR") and "_" not in metric), "FPR95")
+
+
+def further_lines(results: Mapping[str, Any]) -> list[str]:
+    """The figures that the table of scores has no columns for, a sentence a set and score; notes of sets after them.
+
+    SegmentMeIfYouCan's own curve and components are among them, beside the exact figures of the table.
+    """
+    lines = []
+    for name, entry in results["sets"].items():
+        for score, found in entry.get("scores", {}).items():
+            shown = ("AP", "AUROC", fpr_of(found["metrics"]), "best_F1")
+            figures = [
+                f"{metric} {percent(value)}" for metric, value in found["metrics"].items() if metric not in shown
+            ]
+            if figures:
+                lines.append(f"{name}: {score}: {', '.join(figures)}")
+        lines += [f"{name}: {note}" for note in entry["notes"]]
+    return lines
+
+
 def best(rows: Mapping[str, Mapping[str, float]], metric: str) -> float:
     """The best value of a metric among the scores of one set."""
     values = [row[metric] for row in rows.values()]
@@ -38,10 +62,14 @@ def best(rows: Mapping[str, Mapping[str, float]], metric: str) -> float:
 
 
 def _scores_table(results: Mapping[str, Any]) -> Table:
-    table = Table(title="Anomaly segmentation in %, pixels pooled per set", title_justify="left")
+    judged = [found for entry in results["sets"].values() for found in entry.get("scores", {}).values()]
+    pooling = sorted({str(found.get("convention", {}).get("pooling", "pixels of all frames")) for found in judged})
+    how = "pixels pooled per set" if pooling == ["pixels of all frames"] else " or ".join(pooling)
+    columns = ("AP", "AUROC", fpr_of(judged[0]["metrics"]))
+    table = Table(title=f"Anomaly segmentation in %, {how}", title_justify="left")
     table.add_column("set", overflow="fold")
     table.add_column("score", no_wrap=True)
-    for metric in METRICS:
+    for metric in columns:
         table.add_column(f"{metric} {'↓' if lower_is_better(metric) else '↑'}", justify="right", no_wrap=True)
     for name, entry in results["sets"].items():
         if "scores" not in entry:
@@ -52,7 +80,7 @@ def _scores_table(results: Mapping[str, Any]) -> Table:
                 f"[bold green]{percent(metrics[metric])}[/]"
                 if metrics[metric] == best(rows, metric) and len(rows) > 1
                 else percent(metrics[metric])
-                for metric in METRICS
+                for metric in columns
             ]
             head = escape(name) if place == 0 else f"[dim]{entry['frames']} frames[/]" if place == 1 else ""
             table.add_row(head, escape(score), *cells, end_section=place == len(rows) - 1)
