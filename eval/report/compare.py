@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from eval.report.table import METRICS, lower_is_better, percent
+from eval.metrics.pixel import convention
+from eval.report.table import fpr_of, lower_is_better, percent
 from eval.run import RESULTS, SCHEMA
 from shards.errors import UserError
 
@@ -23,12 +24,27 @@ _FIRST_RUN, _LATER_RUN = 60, 20
 
 
 @dataclass(frozen=True, slots=True)
+class _Judged:
+    """What a run says of one set and score.
+
+    Attributes:
+        metrics: the figures.
+        frames: how many were judged; None where the run does not tell.
+        rules: its convention, as far as it tells.
+    """
+
+    metrics: Metrics
+    frames: int | None = None
+    rules: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
-    """One set and score; the metrics of each run, None where a run lacks them."""
+    """One set and score; what each run says of it, None where a run lacks it."""
 
     name: str
     score: str
-    of_run: tuple[Metrics | None, ...]
+    of_run: tuple[_Judged | None, ...]
 
 
 def load_results(path: Path) -> dict[str, Any]:
@@ -65,7 +81,9 @@ def comparison(paths: Sequence[Path], scores: Sequence[str] = (), width: int = 1
     """Tables with a column a run and, for the runs after the first, their difference from the first.
 
     Anomaly scores and semantic segmentation have tables of their own. A set or score that a run lacks is shown as
-    such and never compared with something else; the mean over sets takes the sets that every run has.
+    such and never compared with something else; figures of other frames, or by another convention than the first
+    run's, have a star instead of a difference and a sentence below. The mean over sets takes the sets that every run
+    has and that compare.
 
     Args:
         paths: folders or files of evaluations, the baseline first.
@@ -79,57 +97,102 @@ def comparison(paths: Sequence[Path], scores: Sequence[str] = (), width: int = 1
         raise UserError("No runs: give the folders that `anomsynth eval --out` wrote, the baseline first.")
     runs = [load_results(path) for path in paths]
     labels = labels_of(paths)
-    anomaly = _rows(runs, _anomaly_metrics)
+    anomaly = _rows(runs, _scores_judged)
     known = list(dict.fromkeys(row.score for row in anomaly))
     unknown = [score for score in scores if score not in known]
     if unknown:
         raise UserError(f"No run has the score {unknown[0]!r}. The runs have: {', '.join(known) or 'none'}.")
     anomaly = [row for row in anomaly if not scores or row.score in scores]
+    segmentation = _rows(runs, _segmentation_judged)
+    blocks = (
+        (
+            _title(anomaly),
+            {metric: anomaly + _means(anomaly, metric) for metric in _figures(anomaly)},
+        ),
+        ("Semantic segmentation in %", {metric: segmentation for metric in _SEGMENTATION_METRICS if segmentation}),
+    )
     fitting = max(1, (width - _FIRST_RUN) // _LATER_RUN)
     tables = []
     for first in range(1, max(len(runs), 2), fitting):
         shown = (0, *range(first, min(first + fitting, len(runs))))
         tables += [
-            _table(title, metrics, [labels[run] for run in shown], _of_runs(rows, shown))
-            for title, metrics, rows in (
-                ("Anomaly segmentation in %, pixels pooled per set", METRICS, anomaly + _means(anomaly)),
-                ("Semantic segmentation in %", _SEGMENTATION_METRICS, _rows(runs, _segmentation_metrics)),
+            _table(
+                title, [labels[run] for run in shown], {metric: _of_runs(rows, shown) for metric, rows in of.items()}
             )
-            if rows
+            for title, of in blocks
+            if of
         ]
     return tables
 
 
 def _rows(
-    runs: Sequence[Mapping[str, Any]], metrics_of: Callable[[Mapping[str, Any]], Mapping[str, Metrics]]
+    runs: Sequence[Mapping[str, Any]], judged_in: Callable[[Mapping[str, Any]], Mapping[str, _Judged]]
 ) -> list[_Row]:
     """The sets and, in each, the scores of all runs, in the order of first appearance."""
     rows = []
     for name in dict.fromkeys(name for results in runs for name in results["sets"]):
-        found = [metrics_of(results["sets"].get(name, {})) for results in runs]
-        for score in dict.fromkeys(score for metrics in found for score in metrics):
-            rows.append(_Row(name, score, tuple(metrics.get(score) for metrics in found)))
+        found = [judged_in(results["sets"].get(name, {})) for results in runs]
+        for score in dict.fromkeys(score for judged in found for score in judged):
+            rows.append(_Row(name, score, tuple(judged.get(score) for judged in found)))
     return rows
 
 
-def _anomaly_metrics(entry: Mapping[str, Any]) -> dict[str, Metrics]:
-    return {score: values["metrics"] for score, values in entry.get("scores", {}).items()}
+def _title(rows: Sequence[_Row]) -> str:
+    """Over the anomaly figures: how the runs say that they pooled."""
+    usual = convention()["pooling"]
+    found = sorted({judged.rules.get("pooling", usual) for row in rows for judged in row.of_run if judged})
+    return f"Anomaly segmentation in %, {'pixels pooled per set' if found == [usual] else ' or '.join(found)}"
 
 
-def _segmentation_metrics(entry: Mapping[str, Any]) -> dict[str, Metrics]:
-    return {"": entry["segmentation"]["metrics"]} if "segmentation" in entry else {}
+def _figures(rows: Sequence[_Row]) -> list[str]:
+    """The blocks of the anomaly table: FPR at every true positive rate that some run reads it at."""
+    rates = dict.fromkeys(fpr_of(judged.metrics) for row in rows for judged in row.of_run if judged)
+    return ["AP", "AUROC", *rates] if rates else []
 
 
-def _means(rows: Sequence[_Row]) -> list[_Row]:
-    """A row a score: the plain mean over the sets that every run has; none where these are fewer than two."""
+def _scores_judged(entry: Mapping[str, Any]) -> dict[str, _Judged]:
+    return {
+        score: _Judged(found["metrics"], entry.get("frames"), found.get("convention", {}))
+        for score, found in entry.get("scores", {}).items()
+    }
+
+
+def _segmentation_judged(entry: Mapping[str, Any]) -> dict[str, _Judged]:
+    if "segmentation" not in entry:
+        return {}
+    found = entry["segmentation"]
+    return {"": _Judged(found["metrics"], entry.get("frames"), found.get("convention", {}))}
+
+
+def _apart(metric: str, one: _Judged, first: _Judged) -> list[str]:
+    """The rules in which two figures differ, and "frames"; empty where they compare."""
+    keys = [
+        key
+        for key, rule in one.rules.items()
+        if rule != first.rules.get(key, rule)
+        # Rules of one figure say nothing of the others.
+        and (key == metric.lower() or not (key in ("ap", "auroc") or key.startswith("fpr")))
+    ]
+    frames = None not in (one.frames, first.frames) and one.frames != first.frames
+    return [*(["frames"] if frames else []), *keys]
+
+
+def _means(rows: Sequence[_Row], metric: str) -> list[_Row]:
+    """A row a score: the plain mean over the sets that every run has and that compare; none of fewer than two."""
     means = []
     for score in dict.fromkeys(row.score for row in rows):
-        # One tuple a set, of one entry a run.
-        common = [row.of_run for row in rows if row.score == score and None not in row.of_run]
+        # One list a set, of one entry a run.
+        common = [
+            of_set
+            for row in rows
+            if row.score == score
+            and len(of_set := [found for found in row.of_run if found and metric in found.metrics]) == len(row.of_run)
+            and not any(_apart(metric, found, of_set[0]) for found in of_set)
+        ]
         if len(common) >= 2:
             of_run = tuple(
-                {metric: sum(found[metric] for found in of_set if found) / len(common) for metric in METRICS}
-                for of_set in zip(*common, strict=True)
+                _Judged({metric: sum(found.metrics[metric] for found in of_sets) / len(common)})
+                for of_sets in zip(*common, strict=True)
             )
             means.append(_Row(f"mean over sets ({len(common)})", score, of_run))
     return means
@@ -139,13 +202,13 @@ def _of_runs(rows: Sequence[_Row], shown: Sequence[int]) -> list[_Row]:
     return [_Row(row.name, row.score, tuple(row.of_run[run] for run in shown)) for row in rows]
 
 
-def _table(title: str, metrics: Sequence[str], labels: Sequence[str], rows: Sequence[_Row]) -> Table:
-    """One block a metric, so that a column of figures is of one kind."""
+def _table(title: str, labels: Sequence[str], blocks: Mapping[str, Sequence[_Row]]) -> Table:
+    """One block a metric, so that a column of figures is of one kind; what does not compare is told below."""
     compares = "; Δ: to the first run" if len(labels) > 1 else ""
-    table = Table(title=title + compares, title_justify="left")
+    table = Table(title=title + compares, title_justify="left", caption_justify="left")
     table.add_column("", no_wrap=True)
     table.add_column("set", overflow="fold")
-    has_scores = any(row.score for row in rows)
+    has_scores = any(row.score for rows in blocks.values() for row in rows)
     if has_scores:
         table.add_column("score", no_wrap=True)
     for place, label in enumerate(labels):
@@ -154,7 +217,8 @@ def _table(title: str, metrics: Sequence[str], labels: Sequence[str], rows: Sequ
         table.add_column(escape(label), justify="right", overflow="fold", width=width)
         if place:
             table.add_column("Δ", justify="right", width=len("-100.00"))
-    for metric in metrics:
+    notes: dict[str, None] = {}
+    for metric, rows in blocks.items():
         last = ""
         for place, row in enumerate(rows):
             table.add_row(
@@ -165,18 +229,42 @@ def _table(title: str, metrics: Sequence[str], labels: Sequence[str], rows: Sequ
                 end_section=place == len(rows) - 1,
             )
             last = row.name
+            notes |= dict.fromkeys(_notes(metric, row, labels))
+    table.caption = escape("\n".join(notes)) or None
     return table
 
 
-def _cells(metric: str, of_run: Sequence[Metrics | None]) -> list[str]:
+def _cells(metric: str, of_run: Sequence[_Judged | None]) -> list[str]:
     """The figure of each run, followed by its difference for each but the first."""
-    first = of_run[0]
+    held = [found if found and metric in found.metrics else None for found in of_run]
+    first = held[0]
     cells = []
-    for place, metrics in enumerate(of_run):
-        cells.append("[dim]-[/]" if metrics is None else percent(metrics[metric]))
-        if place:
-            cells.append("" if metrics is None or first is None else _difference(metric, metrics, first))
+    for place, found in enumerate(held):
+        cells.append("[dim]-[/]" if found is None else percent(found.metrics[metric]))
+        if not place:
+            continue
+        if found is None or first is None:
+            cells.append("")
+        else:
+            cells.append("*" if _apart(metric, found, first) else _difference(metric, found.metrics, first.metrics))
     return cells
+
+
+def _notes(metric: str, row: _Row, labels: Sequence[str]) -> list[str]:
+    """Why figures of a row have no difference."""
+    first, notes = row.of_run[0], []
+    for label, found in zip(labels, row.of_run, strict=True):
+        if found is None or first is None:
+            continue
+        for key in _apart(metric, found, first):
+            if key == "frames":
+                notes.append(f"* {row.name}: {label} judged {found.frames} frames, {labels[0]} {first.frames}.")
+            else:
+                notes.append(
+                    f"* {', '.join(filter(None, (row.name, row.score)))}: {label} and {labels[0]} differ in {key}: "
+                    f"{found.rules[key]!r} and {first.rules[key]!r}."
+                )
+    return notes
 
 
 def _difference(metric: str, metrics: Metrics, first: Metrics) -> str:

@@ -10,18 +10,22 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from eval.frame_figures import COUNTS, FRAMES, Counts, load_counts
 from eval.metrics.bootstrap import DRAWS, Difference, FrameCounts, differences
+from eval.metrics.pixel import convention
 from eval.report.compare import labels_of, load_results
 from eval.report.grid import Cell, Grid
-from eval.report.table import lower_is_better, percent
+from eval.report.table import fpr_of, lower_is_better, percent
 from eval.run import SCHEMA
 from shards.errors import UserError
 from shards.progress import track
+
+_DRAWN: Final = convention()
+"""How the bootstrap judges each draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +120,8 @@ def paired(paths: Sequence[Path], scores: Sequence[str] = ()) -> Paired:
         scores: only these; all that both have without.
 
     Raises:
-        UserError: not two runs; nothing that both judged; other frames, labels or conventions; counts of single
-            frames that are missing or broken.
+        UserError: not two runs; nothing that both judged, or means over frames only; other frames, labels or
+            conventions; counts of single frames that are missing or broken.
     """
     if len(paths) != 2:
         raise UserError(f"--compare takes two runs, the baseline first; {len(paths)} were given.")
@@ -126,18 +130,36 @@ def paired(paths: Sequence[Path], scores: Sequence[str] = ()) -> Paired:
     pairs, notes = _common(first, second, labels, scores)
     rows: list[Comparison] = []
     for name, score in track(pairs, "bootstrap", total=len(pairs), unit="scores"):
-        counts = _aligned(name, score, first, second, labels)
         one, other = (run.results["sets"][name]["scores"][score] for run in (first, second))
         if one.get("convention") != other.get("convention"):
             raise UserError(
                 f"{labels[0]} and {labels[1]} judged {score} on {name} by different conventions: evaluate both alike."
             )
+        rules = one.get("convention", {})
+        if rules.get("pooling", _DRAWN["pooling"]) != _DRAWN["pooling"]:
+            notes.append(
+                f"{name}, {score}: its figures are a mean over frames, and the draws judge pooled pixels, so they "
+                "are not compared."
+            )
+            continue
+        rate = fpr_of(one["metrics"])
+        read = rules.get(rate.lower(), _DRAWN["fpr95"])
+        if read != _DRAWN["fpr95"]:
+            notes.append(
+                f"{name}, {score}: {rate} is left out; the runs read it at the {read}, the draws FPR95 at the "
+                f"{_DRAWN['fpr95']}."
+            )
+        counts = _aligned(name, score, first, second, labels)
         for metric, difference in differences(counts[1], counts[0]).items():
+            if metric == "FPR95" and read != _DRAWN["fpr95"]:
+                continue
             if metric in one["metrics"] and metric in other["metrics"]:
                 values = one["metrics"][metric], other["metrics"][metric]
                 rows.append(
                     Comparison(name, score, metric, *values, difference, _verdict(metric, difference, labels))
                 )
+    if not rows:
+        raise UserError(f"Nothing to compare. {' '.join(notes)}")
     notes += [
         f"{name}: the files of the two runs have other bytes, though their labels count alike."
         for name in dict.fromkeys(name for name, _ in pairs)

@@ -5,22 +5,27 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from anomsynth.cli import app
 from eval.benchmarks import find_sets
 from eval.frame_figures import load_counts
+from eval.judge_scores import judge_scores
 from eval.metrics.bootstrap import differences
 from eval.predictor import Prediction
+from eval.protocols import PROTOCOLS
 from eval.report import report_text
 from eval.report.paired import paired
 from eval.run import evaluate
+from eval.scoremaps import find_pairs
 from shards.errors import UserError
 
 Draw = Callable[..., None]
@@ -98,7 +103,7 @@ def test_order_of_frames_does_not_count(world: Path, tmp_path: Path) -> None:
     assert paired([one, other]).rows == expected
 
 
-def test_texts(world: Path, tmp_path: Path) -> None:
+def test_texts(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [judge(world, tmp_path / "bad", 200), judge(world, tmp_path / "good", 40)]
     markdown = report_text(runs, "markdown", compare=True)
     assert "| fishyscapes\\_static | bright | AP ↑ | **good better** |" in markdown
@@ -106,9 +111,73 @@ def test_texts(world: Path, tmp_path: Path) -> None:
     (ap, *_) = csv.DictReader(io.StringIO(report_text(runs, "csv", compare=True)))
     assert float(ap["difference"]) == float(ap["good"]) - float(ap["bad"])
     assert 0 < float(ap["low"]) <= float(ap["difference"]) <= float(ap["high"])
-    printed = CliRunner().invoke(app, ["report", "--compare", *map(str, runs)])
-    assert printed.exit_code == 0
-    assert printed.output.count("good better") == 4
+    # Whoever starts the tests may have said how wide the terminal is; GNU readline does, for every child.
+    shown = {}
+    for columns in (100, 80):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        printed = CliRunner().invoke(app, ["report", "--compare", *map(str, runs)])
+        assert printed.exit_code == 0
+        shown[columns] = printed.output
+    assert shown[100].count("good better") == 4
+    # A narrow one breaks words and cuts no figure off.
+    assert "…" not in shown[80]
+    figures = re.findall(r"[+-]?\d+\.\d\d\b", shown[100].split("bad and good")[1])
+    assert len(figures) == 4 * 5
+    assert figures == re.findall(r"[+-]?\d+\.\d\d\b", shown[80].split("bad and good")[1])
+
+
+def score_files(folder: Path, protocol: str, noise: float) -> Path:
+    """Judge score files under a protocol."""
+    rng = np.random.default_rng(7)
+    for place in ("maps", "town"):
+        (folder / place).mkdir(parents=True)
+    for index in range(6):
+        mask = rng.choice(np.array([0, 1], np.uint8), (20, 30), p=[0.8, 0.2])
+        score = (rng.normal(size=mask.shape) * noise + mask).astype(np.float32)
+        np.save(folder / "maps" / f"f{index}.npy", score)
+        stored = np.where(mask == 1, 14, 5).astype(np.uint8) if protocol == "caos" else mask
+        Image.fromarray(stored).save(folder / "town" / f"f{index}.png")
+    rules = PROTOCOLS[protocol]
+    judge_scores(find_pairs(folder / "maps", folder / "town", rules), rules, "mine", out=folder / "out")
+    return folder / "out"
+
+
+@pytest.mark.parametrize(("protocol", "told"), [("rba", "TPR > 0.95"), ("pebal", "TPR nearest to 0.95")])
+def test_only_the_figures_that_the_draws_read_alike_are_compared(tmp_path: Path, protocol: str, told: str) -> None:
+    found = paired([score_files(tmp_path / "bad", protocol, 3), score_files(tmp_path / "good", protocol, 0.5)])
+    assert [row.metric for row in found.rows] == ["AP", "AUROC", "best_F1"]
+    (note,) = found.notes
+    assert note.startswith("town, mine: FPR95 is left out")
+    assert told in note
+    usual = paired([score_files(tmp_path / "1", "eam", 3), score_files(tmp_path / "2", "eam", 0.5)])
+    assert [row.metric for row in usual.rows] == ["AP", "AUROC", "FPR95", "best_F1"]
+    assert not usual.notes
+
+
+def test_another_true_positive_rate_is_told(world: Path, tmp_path: Path) -> None:
+    runs = [tmp_path / "bad", tmp_path / "good"]
+    for run, noise in zip(runs, (200, 40), strict=True):
+        evaluate(find_sets("fishyscapes", world), Noisy(noise), ["bright"], run, tpr=0.9)
+    found = paired(runs)
+    assert [row.metric for row in found.rows] == ["AP", "AUROC", "best_F1"]
+    (note,) = found.notes
+    assert note.startswith("fishyscapes_static, bright: FPR90 is left out; the runs read it at the first threshold")
+
+
+def test_means_over_frames_are_not_compared(tmp_path: Path) -> None:
+    runs = [score_files(tmp_path / name, "caos", 1) for name in ("a", "b")]
+    with pytest.raises(UserError, match=r"Nothing to compare\. town, mine: its figures are a mean over frames"):
+        paired(runs)
+    pooled = [score_files(tmp_path / f"{name}-pooled", "eam", 1) for name in ("a", "b")]
+    for run, other in zip(runs, pooled, strict=True):
+        for file in ("results.json", "frames.json"):
+            content = json.loads((other / file).read_text())
+            mean = json.loads((run / file).read_text())
+            content["sets"]["streets"] = mean["sets"]["town"]
+            (other / file).write_text(json.dumps(content))
+    found = paired(pooled)
+    assert {row.name for row in found.rows} == {"town"}
+    assert found.notes[0].startswith("streets, mine: its figures are a mean over frames")
 
 
 def test_what_only_one_run_has_is_named(world: Path, tmp_path: Path) -> None:
@@ -158,6 +227,7 @@ def test_errors(world: Path, tmp_path: Path) -> None:
     edit(three / "results.json", other_rules)
     with pytest.raises(UserError, match="by different conventions"):
         paired([one, three])
+    judge(world, three, 40)
     edit(three / "frames.json", lambda content: content["sets"]["fishyscapes_static"]["bright"].pop("3"))
     with pytest.raises(UserError, match=r"frames\.json and counts\.npz of three do not fit together"):
         paired([one, three])

@@ -88,6 +88,91 @@ def test_comparison_ends_with_means_over_the_sets_of_all_runs(tmp_path: Path) ->
     assert printed.count("mean over sets") == 3
 
 
+POOLED = {"pooling": "pixels of all frames", "ap": "step sum", "fpr95": "first threshold with TPR >= 0.95"}
+MEAN = {**POOLED, "pooling": "mean over frames; frames of one class are passed over"}
+
+
+def write_judged(folder: Path, ap: float, rules: dict[str, str], frames: int = 4) -> Path:
+    """Results of two sets; of A by the rules given, of B by the usual ones."""
+    folder.mkdir()
+    sets = {
+        name: {
+            "frames": count,
+            "scores": {"msp": {"metrics": {"AP": ap, "AUROC": 0.9, "FPR95": 1 - ap}, "convention": convention}},
+        }
+        for name, count, convention in (("A", frames, rules), ("B", 7, POOLED))
+    }
+    (folder / "results.json").write_text(json.dumps({"schema": 1, "sets": sets}))
+    return folder
+
+
+def test_titles_come_from_the_conventions(tmp_path: Path) -> None:
+    pooled, mean = write_judged(tmp_path / "pooled", 0.2, POOLED), write_judged(tmp_path / "mean", 0.2, MEAN)
+    title = "Anomaly segmentation in %, pixels pooled per set"
+    for printed, is_pooled in (
+        (text_of(*comparison([pooled, pooled])), True),
+        (text_of(*tables(load_results(pooled))), True),
+        (text_of(*comparison([mean, mean])), False),
+        (text_of(*tables(load_results(mean))), False),
+    ):
+        assert (title in " ".join(printed.split())) == is_pooled
+    assert f"{MEAN['pooling']} or {POOLED['pooling']};" in " ".join(text_of(*comparison([mean, mean])).split())
+    both = json.loads((mean / "results.json").read_text())
+    del both["sets"]["B"]
+    (mean / "results.json").write_text(json.dumps(both))
+    for printed in (text_of(*comparison([mean, mean])), text_of(*tables(load_results(mean)))):
+        assert f"Anomaly segmentation in %, {MEAN['pooling']}" in " ".join(printed.split())
+        assert POOLED["pooling"] not in printed
+
+
+def test_runs_may_read_fpr_at_other_rates(tmp_path: Path) -> None:
+    one = write_judged(tmp_path / "one", 0.2, POOLED)
+    two = write_judged(tmp_path / "two", 0.3, POOLED)
+    content = json.loads((two / "results.json").read_text())
+    for entry in content["sets"].values():
+        found = entry["scores"]["msp"]
+        found["metrics"]["FPR90"] = found["metrics"].pop("FPR95")
+        found["convention"]["fpr90"] = found["convention"].pop("fpr95")
+    (two / "results.json").write_text(json.dumps(content))
+    printed = text_of(*comparison([one, two]))
+    assert re.search(r"│ FPR95 ↓\s*│ A\s*│ msp\s*│\s*80\.00 │\s*- │\s*│", printed)
+    assert re.search(r"│ FPR90 ↓\s*│ A\s*│ msp\s*│\s*- │\s*70\.00 │\s*│", printed)
+    assert "differ" not in printed
+    assert printed.count("mean over sets (2)") == 2
+
+
+@pytest.mark.parametrize(
+    ("rules", "frames", "apart", "sentence"),
+    [
+        (POOLED, 30, ("AP", "AUROC", "FPR95"), "A: two judged 30 frames, one 4"),
+        (MEAN, 4, ("AP", "AUROC", "FPR95"), "A, msp: two and one differ in pooling: 'mean over"),
+        (
+            {**POOLED, "fpr95": "first threshold with TPR > 0.95"},
+            4,
+            ("FPR95",),
+            "A, msp: two and one differ in fpr95: 'first threshold with TPR > 0.95' and 'first threshold with TPR >=",
+        ),
+    ],
+)
+def test_figures_that_do_not_compare_are_marked(
+    tmp_path: Path, rules: dict[str, str], frames: int, apart: tuple[str, ...], sentence: str
+) -> None:
+    runs = [write_judged(tmp_path / "one", 0.2, POOLED), write_judged(tmp_path / "two", 0.3, rules, frames)]
+    printed = text_of(*comparison(runs), width=200)
+    expected = {"AP": "+10.00", "AUROC": "+0.00", "FPR95": "-10.00"}
+    blocks = re.split(r"│ (?=AP|AUROC|FPR95)", printed)[1:]
+    assert len(blocks) == 3
+    for block in blocks:
+        metric = block.split()[0]
+        lines = block.splitlines()
+        assert ("*" in lines[0]) == (metric in apart)
+        assert (expected[metric] in lines[0]) != (metric in apart)
+        assert expected[metric] in lines[1]  # set B compares
+        assert ("mean over sets" in block) == (metric not in apart)  # of two sets that compare
+    assert f"* {sentence}" in " ".join(printed.split())
+    assert "differ" not in text_of(*comparison([runs[0], runs[0]]))
+
+
 @pytest.mark.parametrize("width", [80, 100, 160])
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 @pytest.mark.parametrize("run", ["run", "a-run-with-a-long-name-"])
