@@ -62,6 +62,12 @@ def scores(
             "streethazards, lostandfound, acdc-poc or muad.",
         ),
     ] = None,
+    semantic: Annotated[
+        Path | None,
+        typer.Option(
+            "--semantic", metavar="DIR", help="Predicted classes, for mIoU and the open-mIoU of StreetHazards' towns."
+        ),
+    ] = None,
     allow_extra: Annotated[bool, typer.Option("--allow-extra", help="Pass over score maps without a label.")] = False,
 ) -> None:
     """Judge score maps that any tool wrote, as a benchmark's evaluator or a method's code does.
@@ -73,12 +79,16 @@ def scores(
     Example of two machines: each with `--part part1.npz` or `part2.npz` instead of `--out`, then
     `anomsynth eval merge part1.npz part2.npz --out report`
     """
+    from eval.class_maps import add_segmentation, judge_classes
     from eval.judge_scores import count_scores, judge_scores
     from eval.protocols import encoding_named, protocol_named
+    from eval.run import RESULTS, write_json
     from eval.scoremaps import find_pairs
 
     if out is not None and part is not None:
         raise UserError("Give either --out DIR to judge the whole set, or --part FILE to count a part of it.")
+    if semantic is not None and part is not None:
+        raise UserError("--semantic is judged with the whole set, not with a --part of it.")
     rules = protocol_named(protocol)
     paired = find_pairs(
         scores,
@@ -92,7 +102,14 @@ def scores(
     )
     source = scores.resolve().name
     if part is None:
-        _print(judge_scores(paired, rules, score_name, source=source, out=out), out)
+        # Class maps first: if they are broken, nothing has been written.
+        classes = None if semantic is None else judge_classes(labels, paired, semantic)
+        results = judge_scores(paired, rules, score_name, source=source, out=out)
+        if classes is not None:
+            add_segmentation(results, classes)
+            if out is not None:
+                write_json(out / RESULTS, results)
+        _print(results, out)
         return
     counts = count_scores(paired, rules, score_name, source)
     counts.save(part)

@@ -36,8 +36,8 @@ class BenchmarkFrame:
         label: the label map.
         encoding: what the values of the label map mean.
         overlay: a difference that is added to the photograph (Fishyscapes Static).
-        group: the town or the weather that the frame is from, empty if the benchmark names none; the set is judged as
-            a whole, and each of its groups beside that.
+        group: the town or the weather that the frame is from; empty if the benchmark names none. A set is judged as a
+            whole; `--layout` counts the groups, and open-mIoU takes the threshold of one from the others.
     """
 
     name: str

@@ -44,6 +44,11 @@ def further_lines(results: Mapping[str, Any]) -> list[str]:
     """
     lines = []
     for name, entry in results["sets"].items():
+        if "open_mIoU" in entry.get("segmentation", {}).get("metrics", {}):
+            towns = ", ".join(
+                f"{found['group']} {percent(found['open_mIoU'])}" for found in entry["segmentation"]["open_groups"]
+            )
+            lines.append(f"{name}: open_mIoU {percent(entry['segmentation']['metrics']['open_mIoU'])} ({towns})")
         for score, found in entry.get("scores", {}).items():
             shown = ("AP", "AUROC", fpr_of(found["metrics"]), "best_F1")
             figures = [

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eval.metrics.open_miou import OpenFrame, OpenMaps, open_miou
 from eval.scoremaps import read_score_map
 
 Run = Callable[..., Any]
@@ -256,3 +257,73 @@ def test_every_command_explains_itself_by_example(run: Run, name: str) -> None:
     outcome = run("eval", name, "--help")
     assert outcome.status == 0
     assert f"anomsynth eval {name}" in " ".join(outcome.out.split())
+
+
+@pytest.fixture
+def towns(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """StreetHazards of two towns, score maps and class maps of it."""
+    root, scores, classes = tmp_path / "StreetHazards" / "test", tmp_path / "town_scores", tmp_path / "town_classes"
+    rng = np.random.default_rng(0)
+    for folder in (scores, classes):
+        folder.mkdir()
+    for town, count in (("t5", 1), ("t6", 2)):
+        for index in range(count):
+            stored = rng.integers(1, 14, (12, 18)).astype(np.uint8)
+            stored[4:10, 4:12] = 14
+            for tree, content in (("images", np.zeros((12, 18, 3), np.uint8)), ("annotations", stored)):
+                place = root / tree / "test" / town / f"{index}.png"
+                place.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(content).save(place)
+            wrong = rng.random(stored.shape) < 0.3
+            predicted = np.where((stored == 14) | wrong, 0, stored - 1).astype(np.uint8)
+            Image.fromarray(predicted).save(classes / f"{town}_{index}.png")
+            np.save(scores / f"{town}_{index}.npy", (rng.normal(size=stored.shape) + 2 * (stored == 14)).astype("f4"))
+    return root, scores, classes
+
+
+def test_open_miou_of_towns(run: Run, towns: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    root, scores, classes = towns
+    command = (
+        "eval", "scores", "--scores", scores, "--labels", root, "--protocol", "pooled", "--out", tmp_path / "out",
+    )  # fmt: skip
+    outcome = run(*command, "--semantic", classes)
+    assert outcome.status == 0, outcome.err
+    (entry,) = read(tmp_path / "out")["sets"].values()
+    found = entry["segmentation"]
+    frames = []
+    for name in ("t5_0", "t6_0", "t6_1"):
+        town, _, number = name.partition("_")
+        stored = np.asarray(Image.open(root / "annotations" / "test" / town / f"{number}.png"))
+        label = (stored == 14).astype(np.uint8)
+        maps = OpenMaps(
+            np.load(scores / f"{name}.npy"),
+            np.asarray(Image.open(classes / f"{name}.png")),
+            np.where(label == 1, 255, stored - 1).astype(np.uint8),
+            label,
+        )
+        frames.append(OpenFrame(name, town, lambda maps=maps: maps))
+    expected = open_miou(frames, 13)
+    assert found["metrics"]["open_mIoU"] == pytest.approx(expected.miou, abs=1e-12)
+    assert 0 < found["metrics"]["open_mIoU"] < found["metrics"]["mIoU"] < 1
+    assert [(row["group"], row["frames"]) for row in found["open_groups"]] == [("t5", 1), ("t6", 2)]
+    assert found["iou_per_class"]["road"] > 0
+    assert f"open_mIoU {100 * expected.miou:.2f} (t5 " in outcome.out
+
+    before = (tmp_path / "out" / "results.json").read_bytes()
+    first = classes / "t5_0.png"
+    Image.fromarray(np.full((12, 18), 13, np.uint8)).save(first)
+    refused(run(*command, "--semantic", classes), "The prediction of t5_0 holds the class 13", "0..12")
+    Image.fromarray(np.zeros((6, 9), np.uint8)).save(first)
+    refused(run(*command, "--semantic", classes), "The class map of t5_0 has 9x6 pixels but its label 18x12")
+    first.write_bytes(b"no picture")
+    refused(run(*command, "--semantic", classes), "class map", "t5_0.png")
+    first.unlink()
+    refused(run(*command, "--semantic", classes), "1 of 3 frames have no class map", "t5_0")
+    refused(run(*command, "--semantic", tmp_path / "none"), "--semantic")
+    refused(run(*command[:-2], "--semantic", classes, "--part", tmp_path / "p.npz"), "--part")
+    assert (tmp_path / "out" / "results.json").read_bytes() == before
+
+
+def test_labels_without_classes_judge_no_class_maps(run: Run, track: Path, maps: Path) -> None:
+    command = ("eval", "scores", "--scores", maps, "--labels", track, "--protocol", "smiyc-anomaly")
+    refused(run(*command, "--semantic", maps), "tell no classes", "StreetHazards")
