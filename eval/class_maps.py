@@ -78,7 +78,7 @@ def judge_classes(labels: Path, paired: PairedSet, semantic: Path) -> ClassResul
             size or holds a class that does not exist; what `open_miou` raises.
     """
     frames = _frames(labels, paired)
-    files = _class_files(semantic)
+    files = map_files(semantic, "class map", "--semantic")
     missing = [frame.name for frame in frames if frame_key(frame.name) not in files]
     if missing:
         raise UserError(
@@ -89,7 +89,7 @@ def judge_classes(labels: Path, paired: PairedSet, semantic: Path) -> ClassResul
     closed = SegmentationMetrics(len(names))
     for frame in track(frames, f"{paired.name}: classes", total=len(frames), unit="frames"):
         classes, label = _known_classes(frame)
-        predicted = _read_classes(files[frame_key(frame.name)])
+        predicted = read_map(files[frame_key(frame.name)], "class map")
         if predicted.shape != label.shape:
             raise UserError(
                 f"The class map of {frame.name} has {predicted.shape[1]}x{predicted.shape[0]} pixels but its label "
@@ -133,16 +133,26 @@ def _frames(labels: Path, paired: PairedSet) -> list[BenchmarkFrame]:
     return frames
 
 
-def _class_files(folder: Path) -> dict[str, Path]:
+def map_files(folder: Path, what: str, option: str) -> dict[str, Path]:
+    """The PNG and .npy files of a folder by the frame that they are named after.
+
+    Args:
+        folder: searched at any depth.
+        what: what the files are, for the error.
+        option: that the folder was given by.
+
+    Raises:
+        UserError: no such folder, or two files of one frame.
+    """
     if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}: give --semantic the folder that holds the class maps.")
+        raise UserError(f"There is no folder {folder}: give {option} the folder that holds a {what} for each frame.")
     files: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in _SUFFIXES or path.name.startswith("."):
             continue
         key = frame_key(path.stem.removesuffix("_segmentation"))
         if key in files:
-            raise UserError(f"{folder} holds two class maps of the frame {key}: {files[key].name} and {path.name}.")
+            raise UserError(f"{folder} holds two files for the {what} of {key}: {files[key].name} and {path.name}.")
         files[key] = path
     return files
 
@@ -156,10 +166,15 @@ def _known_classes(frame: BenchmarkFrame) -> tuple[UInt8[np.ndarray, "_h _w"], U
 
 def _maps(frame: BenchmarkFrame, score: Path, semantic: Path) -> OpenMaps:
     classes, label = _known_classes(frame)
-    return OpenMaps(read_score_map(score), _read_classes(semantic), classes, label)
+    return OpenMaps(read_score_map(score), read_map(semantic, "class map"), classes, label)
 
 
-def _read_classes(path: Path) -> UInt8[np.ndarray, "_h _w"]:
+def read_map(path: Path, what: str) -> UInt8[np.ndarray, "_h _w"]:
+    """Read a map of small whole numbers, (H, W) uint8.
+
+    Raises:
+        UserError: missing, broken, in colour, or of another type or shape; names the file.
+    """
     try:
         if path.suffix.lower() == ".npy":
             with path.open("rb") as file:
@@ -167,11 +182,11 @@ def _read_classes(path: Path) -> UInt8[np.ndarray, "_h _w"]:
         else:
             stored = decode_map(path.read_bytes(), path.name)
     except OSError as error:
-        raise UserError(f"The class map {path} cannot be read: {error.strerror or error}.") from error
+        raise UserError(f"The {what} {path} cannot be read: {error.strerror or error}.") from error
     except BadInput as error:
-        raise UserError(f"The class map {path} cannot be read: {error.detail}.") from error
+        raise UserError(f"The {what} {path} cannot be read: {error.detail}.") from error
     except (ValueError, EOFError) as error:
-        raise UserError(f"The class map {path} is broken or no .npy file: {error}.") from error
+        raise UserError(f"The {what} {path} is broken or no .npy file: {error}.") from error
     if stored.dtype != np.uint8 or stored.ndim != 2:
-        raise UserError(f"The class map {path} holds {stored.dtype} of shape {stored.shape}; expected (H, W) uint8.")
+        raise UserError(f"The {what} {path} holds {stored.dtype} of shape {stored.shape}; expected (H, W) uint8.")
     return stored

@@ -68,6 +68,10 @@ def scores(
             "--semantic", metavar="DIR", help="Predicted classes, for mIoU and the open-mIoU of StreetHazards' towns."
         ),
     ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option("--masks", metavar="DIR", help="A method's own masks, to judge components by instead."),
+    ] = None,
     allow_extra: Annotated[bool, typer.Option("--allow-extra", help="Pass over score maps without a label.")] = False,
 ) -> None:
     """Judge score maps that any tool wrote, as a benchmark's evaluator or a method's code does.
@@ -81,14 +85,15 @@ def scores(
     """
     from eval.class_maps import add_segmentation, judge_classes
     from eval.judge_scores import count_scores, judge_scores
+    from eval.own_masks import add_components, judge_masks
     from eval.protocols import encoding_named, protocol_named
     from eval.run import RESULTS, write_json
     from eval.scoremaps import find_pairs
 
     if out is not None and part is not None:
         raise UserError("Give either --out DIR to judge the whole set, or --part FILE to count a part of it.")
-    if semantic is not None and part is not None:
-        raise UserError("--semantic is judged with the whole set, not with a --part of it.")
+    if (semantic or masks) and part is not None:
+        raise UserError("--semantic and --masks are judged with the whole set, not with a --part of it.")
     rules = protocol_named(protocol)
     paired = find_pairs(
         scores,
@@ -102,13 +107,16 @@ def scores(
     )
     source = scores.resolve().name
     if part is None:
-        # Class maps first: if they are broken, nothing has been written.
+        # Class maps and masks first: if they are broken, nothing has been written.
         classes = None if semantic is None else judge_classes(labels, paired, semantic)
+        components = None if masks is None else judge_masks(paired, rules, masks)
         results = judge_scores(paired, rules, score_name, source=source, out=out)
         if classes is not None:
             add_segmentation(results, classes)
-            if out is not None:
-                write_json(out / RESULTS, results)
+        if components is not None:
+            add_components(results, paired, score_name, rules, components)
+        if out is not None and (semantic or masks):
+            write_json(out / RESULTS, results)
         _print(results, out)
         return
     counts = count_scores(paired, rules, score_name, source)

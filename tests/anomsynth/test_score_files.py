@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eval.metrics import SIZES, ComponentMetrics
 from eval.metrics.open_miou import OpenFrame, OpenMaps, open_miou
 from eval.scoremaps import read_score_map
 
@@ -327,3 +328,35 @@ def test_open_miou_of_towns(run: Run, towns: tuple[Path, Path, Path], tmp_path: 
 def test_labels_without_classes_judge_no_class_maps(run: Run, track: Path, maps: Path) -> None:
     command = ("eval", "scores", "--scores", maps, "--labels", track, "--protocol", "smiyc-anomaly")
     refused(run(*command, "--semantic", maps), "tell no classes", "StreetHazards")
+
+
+def test_a_methods_own_masks(run: Run, track: Path, maps: Path, tmp_path: Path) -> None:
+    command = ("eval", "scores", "--scores", maps, "--labels", track, "--protocol", "smiyc-obstacle")
+    # smiyc-obstacle counts the smaller components; its folder is named after neither track.
+    shutil.copytree(track, tmp_path / "smiyc_frames")
+    command = (*command[:5], tmp_path / "smiyc_frames", *command[6:], "--out", tmp_path / "out")
+    masks, metrics = tmp_path / "masks", ComponentMetrics(SIZES["smiyc-obstacle"])
+    masks.mkdir()
+    for file in sorted(maps.iterdir()):
+        label = np.asarray(Image.open(track / "labels_masks" / f"{file.stem}_labels_semantic.png"))
+        mask = np.roll(label == 1, 3, axis=1).astype(np.uint8)
+        Image.fromarray(mask * 200).save(masks / f"{file.stem}.png")
+        metrics.add_mask(mask, label, file.stem)
+    outcome = run(*command, "--masks", masks)
+    assert outcome.status == 0, outcome.err
+    (entry,) = read(tmp_path / "out")["sets"].values()
+    found = entry["scores"]["score"]
+    expected = metrics.result().metrics
+    assert set(expected) == {"sIoU", "PPV", "F1_mean"}
+    assert {figure: found["metrics"][figure] for figure in expected} == pytest.approx(expected)
+    assert found["component_convention"]["prediction"] == "masks that were handed in"
+    assert "component_threshold" not in found
+    assert f"sIoU {100 * expected['sIoU']:.2f}" in outcome.out
+    first = sorted(masks.iterdir())[0]
+    Image.fromarray(np.zeros((2, 2), np.uint8)).save(first)
+    refused(run(*command, "--masks", masks), "shape (2, 2)", first.stem)
+    first.unlink()
+    refused(run(*command, "--masks", masks), "have no mask", first.stem)
+    refused(run(*command, "--masks", tmp_path / "none"), "--masks")
+    eam = ("eval", "scores", "--scores", maps, "--labels", track, "--protocol", "eam", "--masks", masks)
+    refused(run(*eam), "eam judges no components")
