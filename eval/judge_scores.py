@@ -3,7 +3,7 @@
     pairs = find_pairs(Path("maps"), Path("dataset_AnomalyTrack"), PROTOCOLS["smiyc-anomaly"])
     judge_scores(pairs, PROTOCOLS["smiyc-anomaly"], "energy", source="maps", out=Path("report"))
 
-writes what `eval/run.py` writes, in the same schema: OUT/results.json, and frames.json and counts.npz, so that
+writes in the schema of `eval/results.py`: OUT/results.json, and frames.json and counts.npz, so that
 `anomsynth report --compare` takes it. With each score stand
 
     "protocol": NAME, "inputs_sha256": of the score maps and labels, "component_threshold": ...,
@@ -35,7 +35,7 @@ from eval.metrics.pixel import convention
 from eval.official import official_entry
 from eval.overlap import read_ahead
 from eval.protocols import Protocol
-from eval.run import RESULTS, SCHEMA, write_json
+from eval.results import RESULTS, SCHEMA, write_json
 from eval.score_counts import About, ScoreCounts
 from eval.scoremaps import PairedSet, ScoreMap, ScorePair, read_score_map
 from shards.errors import UserError

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from eval.predictor import Predictor, check_scores
+from eval.predictor import Predictor, check_scores, predict
 from eval.report.overlay import heat_map, value_range, with_legend
-from eval.run import predict
 from shards.codec import decode_image
 from shards.errors import BadInput, UserError
 from shards.progress import track

@@ -63,3 +63,31 @@ def check_scores(predictor: Predictor, scores: Sequence[str]) -> tuple[str, ...]
             f"This predictor cannot give the score {missing[0]!r}. It gives: {', '.join(predictor.score_names)}."
         )
     return wanted
+
+
+def predict(
+    predictor: Predictor,
+    image: UInt8[np.ndarray, "h w 3"],
+    scores: Sequence[str],
+    frame: str,
+    *,
+    semantic: bool = False,
+) -> Prediction:
+    """Ask the predictor and hold it to its contract: everything asked for, at the image's size.
+
+    Raises:
+        UserError: it does not keep it; names the frame.
+    """
+    prediction = predictor.predict(image, scores, semantic=semantic)
+    maps: dict[str, np.ndarray] = dict(prediction.scores)
+    if prediction.semantic is not None:
+        maps["semantic"] = prediction.semantic
+    missing = [name for name in (*scores, *(["semantic"] if semantic else [])) if name not in maps]
+    if missing:
+        raise UserError(f"The predictor gave no {missing[0]!r} map for {frame}.")
+    for what, found in maps.items():
+        if found.shape != image.shape[:2]:
+            raise UserError(
+                f"The predictor's {what} map of {frame} has the shape {found.shape}; expected {image.shape[:2]}."
+            )
+    return prediction

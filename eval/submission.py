@@ -35,9 +35,9 @@ from eval.benchmarks import BenchmarkFrame, BenchmarkSet, find_sets
 from eval.benchmarks.folders import WrongFolder, images_in
 from eval.benchmarks.sets import UnlabelledFrame, UnlabelledSet, read_image, read_label
 from eval.metrics import PixelMetrics
-from eval.predictor import Predictor, check_scores
+from eval.predictor import Predictor, check_scores, predict
 from eval.protocols import PROTOCOLS
-from eval.run import predict, write_json
+from eval.results import write_json
 from eval.scoremaps import DATASET
 from shards.errors import UserError
 from shards.progress import track

@@ -87,7 +87,7 @@ def scores(
     from eval.judge_scores import count_scores, judge_scores
     from eval.own_masks import add_components, judge_masks
     from eval.protocols import encoding_named, protocol_named
-    from eval.run import RESULTS, write_json
+    from eval.results import RESULTS, write_json
     from eval.scoremaps import find_pairs
 
     if out is not None and part is not None:

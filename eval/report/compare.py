@@ -13,7 +13,7 @@ from rich.table import Table
 
 from eval.metrics.pixel import convention
 from eval.report.table import fpr_of, lower_is_better, percent
-from eval.run import RESULTS, SCHEMA
+from eval.results import RESULTS, SCHEMA
 from shards.errors import UserError
 
 Metrics = Mapping[str, float]

@@ -20,7 +20,7 @@ from eval.metrics.pixel import convention
 from eval.report.compare import labels_of, load_results
 from eval.report.grid import Cell, Grid
 from eval.report.table import fpr_of, lower_is_better, percent
-from eval.run import SCHEMA
+from eval.results import SCHEMA
 from shards.errors import UserError
 from shards.progress import track
 

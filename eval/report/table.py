@@ -8,9 +8,6 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-METRICS = ("AP", "AUROC", "FPR95")
-"""The columns, where false positives are read at the usual true positive rate."""
-
 
 def tables(results: Mapping[str, Any]) -> list[Table]:
     """Every table that the content of a results.json gives: anomaly scores, then segmentation."""
