@@ -30,7 +30,8 @@ from eval.benchmarks.sets import PixelCounts, check_judgeable
 from eval.frame_figures import COUNTS, FRAMES, save_counts
 from eval.inputs import InputDigest, versions
 from eval.metrics import ComponentMetrics, ComponentResult
-from eval.metrics.bootstrap import intervals
+from eval.metrics.bootstrap import interval_rows, intervals
+from eval.metrics.frame_draws import component_intervals
 from eval.metrics.pixel import convention
 from eval.official import official_entry
 from eval.overlap import read_ahead
@@ -291,12 +292,13 @@ def _score_entry(counts: ScoreCounts, components: ComponentResult | None) -> dic
     result = counts.pool.result(reach=protocol.reach)
     metrics = dict(result.metrics)
     entry |= {"threshold95": result.point.threshold, "best_F1_threshold": result.best_threshold}
-    entry["intervals"] = [
-        {"of": figure, "low": found.low, "high": found.high}
-        for figure, found in intervals([counts.rounded[frame] for frame in sorted(counts.frames)]).items()
-        # The bootstrap reads FPR95 at the first threshold with TPR >= .95.
-        if figure != "FPR95" or protocol.reach == "first"
-    ]
+    # The bootstrap reads FPR95 at the first threshold with TPR >= .95.
+    drawn = intervals([counts.rounded[frame] for frame in sorted(counts.frames)])
+    entry["intervals"] = interval_rows(
+        {figure: found for figure, found in drawn.items() if figure != "FPR95" or protocol.reach == "first"}
+    )
+    if components is not None:
+        entry["intervals"] += interval_rows(component_intervals(components.frames))
     if protocol.binned:
         further, beside = official_entry(protocol, counts.binned.result(), components)
         metrics |= further

@@ -21,7 +21,9 @@ from jaxtyping import Float32, UInt8
 
 from eval.benchmarks import BenchmarkSet
 from eval.metrics.binned import CONVENTION, BinnedMetrics, BinnedResult
+from eval.metrics.bootstrap import Interval
 from eval.metrics.component import ComponentMetrics, ComponentResult, convention
+from eval.metrics.frame_draws import component_intervals
 from eval.metrics.keys import FrameKeys
 from eval.protocols import PROTOCOLS, Protocol
 from shards.errors import UserError
@@ -144,6 +146,8 @@ class OfficialFigures:
         self._binned = {name: BinnedMetrics() for name in scores}
         self._labels: dict[str, Path] = {}
         self._maps: dict[str, dict[str, Path]] = {name: {} for name in scores}
+        self.intervals: dict[str, Mapping[str, Interval]] = {}
+        """Of the component figures, by score; filled by `result`."""
 
     def add(
         self,
@@ -171,7 +175,10 @@ class OfficialFigures:
         found = {}
         for name in track(self._binned, "components", total=len(self._binned), unit="scores"):
             binned = self._binned[name].result()
-            found[name] = official_entry(self._protocol, binned, self._components(name, binned.best_threshold))
+            components = self._components(name, binned.best_threshold)
+            if components is not None:
+                self.intervals[name] = component_intervals(components.frames)
+            found[name] = official_entry(self._protocol, binned, components)
         return found
 
     def _components(self, name: str, threshold: float) -> ComponentResult | None:

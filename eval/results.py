@@ -44,8 +44,9 @@ from eval.benchmarks import (
 from eval.frame_figures import Counts
 from eval.inputs import versions
 from eval.metrics import PixelResult, SegmentationResult
-from eval.metrics.bootstrap import FrameCounts, Interval
+from eval.metrics.bootstrap import FrameCounts, Interval, interval_rows
 from eval.metrics.conventions import TPR
+from eval.metrics.frame_draws import class_intervals
 from eval.metrics.pixel import convention as pixel_convention
 from eval.metrics.segmentation import CONVENTION as SEGMENTATION_CONVENTION
 from eval.official import (
@@ -74,6 +75,7 @@ class AnomalySetResult:
         counts: what the bootstrap needs of each frame, by score.
         intervals: of the figures, by score; bootstrap over frames.
         inputs_sha256: of the frames' files.
+        official_intervals: of the official figures, by score.
         official: what the benchmark's own evaluator adds to a score: to its metrics, and beside them.
         segmentation: of the known classes, where the labels tell them.
         protocol: the rules that it was judged by.
@@ -87,6 +89,7 @@ class AnomalySetResult:
     counts: Mapping[str, Sequence[FrameCounts]]
     intervals: Mapping[str, Mapping[str, Interval]]
     inputs_sha256: str
+    official_intervals: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     official: Mapping[str, tuple[Mapping[str, float], Mapping[str, Any]]] = field(default_factory=dict)
     segmentation: SegmentationResult | None = None
     protocol: Protocol = PROTOCOLS["pooled"]
@@ -134,9 +137,7 @@ class AnomalySetResult:
             }
         return {
             "metrics": self.metrics(name),
-            "intervals": [
-                {"of": figure, "low": found.low, "high": found.high} for figure, found in self.intervals[name].items()
-            ],
+            "intervals": interval_rows({**self.intervals[name], **self.official_intervals.get(name, {})}),
             "protocol": self.protocol.name,
             "convention": rules,
             **beside,
@@ -169,6 +170,7 @@ def _segmentation_entry(found: SegmentationResult) -> dict[str, Any]:
     names = [row.name for row in TRAIN_CLASSES]
     return {
         "metrics": found.metrics,
+        "intervals": interval_rows(class_intervals(found.frames)),
         "iou_per_class": dict(zip(names, found.iou, strict=True)),
         "convention": dict(SEGMENTATION_CONVENTION),
     }

@@ -83,6 +83,8 @@ def evaluate(
     """
     if not 0 < tpr <= 1:
         raise UserError(f"--tpr is a share of the anomaly pixels, above 0 and at most 1, got {tpr:g}.")
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file: give a folder.")
     wanted = check_scores(predictor, scores)
     names = [found.name for found in sets]
     if len(set(names)) != len(names):
@@ -175,6 +177,7 @@ def _judge_anomaly(
         },
         inputs_sha256=digest.hexdigest(),
         official=further,
+        official_intervals={} if official is None else official.intervals,
         segmentation=segmentation.result() if segmentation.confusion.any() else None,
         protocol=protocol,
         tpr=tpr,

@@ -167,7 +167,8 @@ def find_pairs(
     if strangers and not extra:
         raise UserError(
             f"{len(strangers)} score maps of {scores} have no label in {labels}, the first {strangers[0]}: "
-            "name score maps like their labels, or pass them over with --allow-extra."
+            "name score maps like their labels, choose files by --ending, such as --ending _energy.npy, or pass them "
+            "over with --allow-extra."
         )
     if hidden or strangers:
         notes.append(f"{len(hidden) + len(strangers)} score maps without a public label were passed over.")

@@ -118,7 +118,7 @@ for _name, _summary in (
     ("smiyc", "SegmentMeIfYouCan: AnomalyTrack and ObstacleTrack, validation frames."),
     ("lostandfound", "LostAndFound: official exclusion lists; everything but the road is void."),
     ("streethazards", "StreetHazards test: towns t5 and t6."),
-    ("acdc-poc", "ACDC with pasted out-of-distribution objects, by weather."),
+    ("acdc-poc", "ACDC with pasted out-of-distribution objects: fog, night, rain and snow."),
     ("muad", "MUAD's out-of-distribution challenge."),
     ("bdd-anomaly", "BDD-Anomaly: motorcycles, bicycles and trains of BDD100K as anomalies."),
     ("cityscapes", "Cityscapes val: mIoU and mAcc of the known classes."),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, no_type_check
+from typing import Any, Final, no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int64, UInt32
@@ -76,6 +76,11 @@ class Difference:
     beyond: bool
 
 
+def interval_rows(found: Mapping[str, Interval]) -> list[dict[str, Any]]:
+    """Intervals as results.json holds them."""
+    return [{"of": figure, "low": one.low, "high": one.high} for figure, one in found.items()]
+
+
 def intervals(frames: Sequence[FrameCounts], *, seed: int = 0, draws: int = DRAWS) -> Mapping[str, Interval]:
     """Intervals of AP, AUROC, FPR95 and best F1 of a set.
 
@@ -87,8 +92,8 @@ def intervals(frames: Sequence[FrameCounts], *, seed: int = 0, draws: int = DRAW
     Returns:
         By figure; draws without an anomaly or without a known pixel are left out.
     """
-    figures = _figures(frames, _weights(len(frames), seed, draws))
-    return {name: Interval(*_quantiles(values)) for name, values in figures.items()}
+    figures = _figures(frames, drawn_frames(len(frames), seed, draws))
+    return {name: interval(values) for name, values in figures.items()}
 
 
 def differences(
@@ -102,7 +107,7 @@ def differences(
         seed: of the draws.
         draws: how many.
     """
-    weights = _weights(len(one), seed, draws)
+    weights = drawn_frames(len(one), seed, draws)
     first, second = _figures(one, weights), _figures(other, weights)
     found = {}
     for name, values in first.items():
@@ -111,9 +116,14 @@ def differences(
     return found
 
 
-def _weights(frames: int, seed: int, draws: int) -> Int64[np.ndarray, "draws frames"]:
+def drawn_frames(frames: int, seed: int, draws: int) -> Int64[np.ndarray, "draws frames"]:
     """How often each frame is in each draw."""
     return np.random.default_rng(seed).multinomial(frames, np.full(frames, 1 / frames), size=draws)
+
+
+def interval(values: Float[np.ndarray, " draws"]) -> Interval:
+    """The interval of a figure's draws; NaN where a draw has none."""
+    return Interval(*_quantiles(values))
 
 
 def _quantiles(values: Float[np.ndarray, " draws"]) -> tuple[float, float]:

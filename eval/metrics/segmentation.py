@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 
 from shards.errors import UserError
 from shards.labels import IGNORE, NUM_CLASSES
@@ -34,6 +34,8 @@ class SegmentationResult:
     iou: tuple[float | None, ...]
     pixels: int
     """Valid pixels."""
+    frames: tuple[Int64[np.ndarray, "c c"], ...]
+    """The confusion matrix of each frame, rows: label, columns: prediction."""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -48,6 +50,8 @@ class SegmentationMetrics:
         self.num_classes = num_classes
         self.confusion = np.zeros((num_classes, num_classes), np.int64)
         """Rows: label; columns: prediction."""
+        self.frames: list[Int64[np.ndarray, "c c"]] = []
+        """The same of each frame, for the bootstrap."""
 
     def add(
         self, prediction: UInt8[np.ndarray, "h w"], label: UInt8[np.ndarray, "h w"], frame: str = "frame"
@@ -71,7 +75,8 @@ class SegmentationMetrics:
                 )
         cells = self.num_classes**2
         counted = np.bincount(labelled * self.num_classes + predicted, minlength=cells)
-        self.confusion += counted.reshape(self.num_classes, self.num_classes)
+        self.frames.append(counted.reshape(self.num_classes, self.num_classes))
+        self.confusion += self.frames[-1]
 
     def result(self) -> SegmentationResult:
         """Judge all frames.
@@ -91,4 +96,5 @@ class SegmentationMetrics:
             macc=float((hits[present] / labelled[present]).mean()),
             iou=tuple(next(values) if there else None for there in present.tolist()),
             pixels=int(labelled.sum()),
+            frames=tuple(self.frames),
         )

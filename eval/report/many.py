@@ -113,6 +113,10 @@ def records(sets: Sequence[SetRows]) -> list[dict[str, object]]:
     return made
 
 
+def _intervals(found: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    return {row["of"]: (row["low"], row["high"]) for row in found.get("intervals", ())}
+
+
 def _rows(run: str, entry: Mapping[str, Any], scores: Sequence[str]) -> list[Row]:
     rows = [
         Row(
@@ -120,13 +124,14 @@ def _rows(run: str, entry: Mapping[str, Any], scores: Sequence[str]) -> list[Row
             score,
             entry["frames"],
             {metric: value for metric, value in found["metrics"].items() if value is not None},
-            {row["of"]: (row["low"], row["high"]) for row in found.get("intervals", ())},
+            _intervals(found),
         )
         for score, found in entry.get("scores", {}).items()
         if not scores or score in scores
     ]
     if "segmentation" in entry:
-        rows.append(Row(run, "", entry["frames"], entry["segmentation"]["metrics"]))
+        segmentation = entry["segmentation"]
+        rows.append(Row(run, "", entry["frames"], segmentation["metrics"], _intervals(segmentation)))
     return rows
 
 

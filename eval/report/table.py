@@ -84,7 +84,10 @@ def _scores_table(results: Mapping[str, Any]) -> Table:
                 else percent(metrics[metric])
                 for metric in columns
             ]
-            head = escape(name) if place == 0 else f"[dim]{entry['frames']} frames[/]" if place == 1 else ""
+            frames = f"[dim]{entry['frames']} frames[/]"
+            head = escape(name) if place == 0 else frames if place == 1 else ""
+            if len(rows) == 1:
+                head += f"\n{frames}"
             table.add_row(head, escape(score), *cells, end_section=place == len(rows) - 1)
     return table
 
