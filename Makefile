@@ -50,8 +50,8 @@ bench: $(STAMP)  ## ratios to peers and to the floor on this machine, 20 minutes
 
 bench-quick: $(STAMP)
 	$(ONE_THREAD) $(BIN)/python benchmarks/component.py
-	$(ONE_THREAD) $(BIN)/python benchmarks/evaluation.py --frames 6
-	$(ONE_THREAD) $(BIN)/python benchmarks/metrics.py --frames 8
+	$(ONE_THREAD) $(BIN)/python benchmarks/evaluation.py --frames 4
+	$(ONE_THREAD) $(BIN)/python benchmarks/metrics.py --frames 5
 
 lock:            ## renew requirements.lock (Python 3.11 to 3.13, hashes, no index named)
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
