@@ -9,7 +9,6 @@ A frame without anomaly or without known pixels has no figures of its own: null.
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 import zlib
@@ -20,12 +19,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from eval.files import write_arrays
 from eval.metrics.bootstrap import FrameCounts
 from eval.metrics.frame import judge_frame
 from eval.metrics.keys import FrameKeys
 from eval.metrics.pixel import PixelMetrics
 from shards.errors import UserError
-from shards.writer import write_atomically
 
 FRAMES, COUNTS = "frames.json", "counts.npz"
 _COLUMNS: Final = ("bins", "known", "anomaly")
@@ -70,13 +69,7 @@ def save_counts(path: Path, counts: Counts) -> None:
         for column in _COLUMNS:
             arrays[f"{number}.{column}"] = np.concatenate([getattr(frame, column) for frame in frames])
         arrays[f"{number}.ends"] = np.cumsum([frame.bins.size for frame in frames])
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content.getvalue())
-    except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}.") from error
+    write_arrays(path, arrays)
 
 
 def load_counts(path: Path) -> Counts:

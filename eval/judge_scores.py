@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -27,16 +26,17 @@ import numpy as np
 from jaxtyping import UInt8
 
 from eval.benchmarks.sets import PixelCounts, check_judgeable
+from eval.files import write_json
 from eval.frame_figures import COUNTS, FRAMES, save_counts
 from eval.inputs import InputDigest, versions
 from eval.metrics import ComponentMetrics, ComponentResult
 from eval.metrics.bootstrap import interval_rows, intervals
 from eval.metrics.frame_draws import component_intervals
 from eval.metrics.pixel import convention
-from eval.official import official_entry
+from eval.official import mean_over_frames, official_entry
 from eval.overlap import read_ahead
 from eval.protocols import Protocol
-from eval.results import RESULTS, SCHEMA, write_json
+from eval.results import RESULTS, SCHEMA
 from eval.score_counts import About, ScoreCounts
 from eval.scoremaps import PairedSet, ScoreMap, ScorePair, read_score_map
 from shards.errors import UserError
@@ -288,7 +288,7 @@ def _score_entry(counts: ScoreCounts, components: ComponentResult | None) -> dic
         judged = {frame: figures for frame, figures in counts.of_frame.items() if figures is not None}
         rules["pooling"] = "mean over frames; frames of one class are passed over"
         entry |= {"frames_judged": len(judged), "frames_of_one_class": len(counts.of_frame) - len(judged)}
-        return {"metrics": _mean(counts.about.set, judged), **entry}
+        return {"metrics": mean_over_frames(counts.about.set, judged), **entry}
     result = counts.pool.result(reach=protocol.reach)
     metrics = dict(result.metrics)
     entry |= {"threshold95": result.point.threshold, "best_F1_threshold": result.best_threshold}
@@ -304,10 +304,3 @@ def _score_entry(counts: ScoreCounts, components: ComponentResult | None) -> dic
         metrics |= further
         entry |= beside
     return {"metrics": metrics, **entry}
-
-
-def _mean(name: str, judged: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    if not judged:
-        raise UserError(f"No frame of {name} holds both an anomaly and known pixels, so no frame has figures.")
-    metrics = next(iter(judged.values()))
-    return {metric: math.fsum(found[metric] for found in judged.values()) / len(judged) for metric in metrics}

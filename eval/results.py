@@ -28,10 +28,8 @@ single frames (`frame_figures.py`). An interval holds the figure in 95 % of draw
 from __future__ import annotations
 
 import importlib.metadata
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,9 +51,7 @@ from eval.official import (
     mean_over_frames,
 )
 from eval.protocols import PROTOCOLS, Protocol
-from shards.errors import UserError
 from shards.labels import TRAIN_CLASSES
-from shards.writer import write_atomically
 
 SCHEMA = 1
 RESULTS = "results.json"
@@ -211,28 +207,6 @@ class Results:
             name: {score: _curve_as_json(result) for score, result in found.scores.items()}
             for name, found in self._anomaly().items()
         }
-
-
-def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = 2) -> None:
-    """Write JSON, whole or not at all.
-
-    Raises:
-        UserError: the folder cannot be made or written.
-    """
-    write_text(path, json.dumps(content, indent=indent, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all, and make its folder.
-
-    Raises:
-        UserError: the folder cannot be made or written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}.") from error
 
 
 def _curve_as_json(result: PixelResult) -> dict[str, list[float]]:

@@ -23,6 +23,7 @@ from eval.benchmarks import (
 )
 from eval.benchmarks.encoding import CITYSCAPES_NAMES
 from eval.benchmarks.sets import Frame
+from eval.files import write_json
 from eval.frame_figures import COUNTS, FRAMES, ScoredFrames, save_counts
 from eval.inputs import InputDigest, hashes
 from eval.metrics import SegmentationMetrics
@@ -40,7 +41,7 @@ from eval.official import (
 from eval.overlap import Behind, read_ahead
 from eval.predictor import Prediction, Predictor, check_scores, predict
 from eval.protocols import Protocol
-from eval.results import CURVES, RESULTS, AnomalySetResult, Results, SegmentationSetResult, write_json
+from eval.results import CURVES, RESULTS, AnomalySetResult, Results, SegmentationSetResult
 from shards.errors import BadInput, UserError
 from shards.labels import IGNORE, KNOWN
 from shards.layouts.cityscapes import CityscapesFrame, read_image

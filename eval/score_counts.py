@@ -4,7 +4,6 @@ anywhere, saved, and judged together.
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 import zlib
@@ -17,16 +16,15 @@ import numpy as np
 from jaxtyping import UInt8
 
 from eval.benchmarks import PixelCounts
+from eval.files import write_arrays
 from eval.metrics import PixelMetrics
 from eval.metrics.binned import BinnedMetrics, FrameBins
 from eval.metrics.bootstrap import FIGURES, FrameCounts
-from eval.metrics.counts import KeyCounts
 from eval.metrics.frame import judge_frame
 from eval.metrics.keys import frame_keys
 from eval.protocols import PROTOCOLS, Protocol
 from eval.scoremaps import ScoreMap
 from shards.errors import UserError
-from shards.writer import write_atomically
 
 PART_SCHEMA: Final = 2
 _SIDES: Final = ("known", "anomaly")
@@ -178,20 +176,13 @@ class ScoreCounts:
             "rounded": [[frame, found.bins.size] for frame, found in self.rounded.items()],
         }
         arrays: dict[str, Any] = {"part": np.frombuffer(json.dumps(text, allow_nan=False).encode(), np.uint8)}
-        for side, counted in zip(_SIDES, (self.pool.known, self.pool.anomaly), strict=True):
-            arrays |= {f"{side}.{name}": array for name, array in counted.state().items()}
+        arrays |= self.pool.state()
         for table, rows in (("binned", self.binned.frames), ("rounded", self.rounded.values())):
             for column, kind in _COLUMNS[table].items():
                 arrays[f"{table}.{column}"] = np.concatenate(
                     [np.empty(0, kind), *(getattr(row, column) for row in rows)]
                 )
-        content = io.BytesIO()
-        np.savez_compressed(content, **arrays)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, content.getvalue())
-        except OSError as error:
-            raise UserError(f"Cannot write {path}: {error.strerror}.") from error
+        write_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: Path) -> ScoreCounts:
@@ -208,10 +199,6 @@ class ScoreCounts:
                 about = About(**text["about"])
                 if about.protocol not in PROTOCOLS:
                     raise ValueError(f"it knows a protocol {about.protocol!r}")
-                pool = PixelMetrics()
-                pool.known, pool.anomaly = (
-                    KeyCounts.of({name: arrays[f"{side}.{name}"] for name in KeyCounts().state()}) for side in _SIDES
-                )
                 binned = BinnedMetrics()
                 binned.frames = [FrameBins(frame, *row) for frame, row in _rows(text, arrays, "binned")]
                 found = cls(
@@ -219,7 +206,7 @@ class ScoreCounts:
                     frames=set(text["frames"]),
                     missing=set(text["missing"]),
                     pixels=PixelCounts(**text["pixels"]),
-                    pool=pool,
+                    pool=PixelMetrics.of(arrays),
                     binned=binned,
                     of_frame=text["of_frame"],
                     rounded={frame: FrameCounts(*row) for frame, row in _rows(text, arrays, "rounded")},

@@ -34,14 +34,13 @@ from jaxtyping import Float16, Float32, UInt8
 from eval.benchmarks import BenchmarkFrame, BenchmarkSet, find_sets
 from eval.benchmarks.folders import WrongFolder, images_in
 from eval.benchmarks.sets import UnlabelledFrame, UnlabelledSet, read_image, read_label
+from eval.files import write_bytes, write_json
 from eval.metrics import PixelMetrics
 from eval.predictor import Predictor, check_scores, predict
 from eval.protocols import PROTOCOLS
-from eval.results import write_json
 from eval.scoremaps import DATASET
 from shards.errors import UserError
 from shards.progress import track
-from shards.writer import write_atomically
 
 PERFORMANCE: Final = "validation_performance.json"
 VALIDATION_FRAMES: Final = 100
@@ -116,7 +115,7 @@ def submit_smiyc(
         frames = track(found.frames, found.submission, total=len(found.frames), unit="frames")
         for frame, target in zip(frames, targets[found.submission], strict=True):
             score_map = predict(predictor, read_image(frame), (score,), frame.name).scores[score]
-            _write(target, hdf5_of(score_map, frame.name))
+            write_bytes(target, hdf5_of(score_map, frame.name))
     notes = tuple(f"{found.submission}: {note}" for found in tracks for note in found.notes)
     return Submission(tuple(target for files in targets.values() for target in files), notes)
 
@@ -207,8 +206,8 @@ def submit_fishyscapes(
         values = _finite(found.scores[score].astype(np.float32), frame.name)
         if label is not None:
             pool.add(values, label, frame.name)
-        _write(anomaly, _npy_of(values))
-        _write(segmentation, _npy_of(np.asarray(found.semantic)))
+        write_bytes(anomaly, _npy_of(values))
+        write_bytes(segmentation, _npy_of(np.asarray(found.semantic)))
     files = [file for pair in targets for file in pair]
     if any(frame.label is None for frame in frames):
         return Submission(tuple(files), (f"{PERFORMANCE} needs the validation frames and their labels.",))
@@ -263,11 +262,3 @@ def _check_free(targets: Sequence[Path], overwrite: bool) -> None:
             f"{in_the_way[0]} exists already ({len(in_the_way)} such files): "
             "choose another folder or give --overwrite."
         )
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
-    except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}.") from error

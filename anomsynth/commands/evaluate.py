@@ -202,8 +202,8 @@ def report(
 
     `anomsynth report --compare before after` says which differences are more than chance.
     """
+    from eval.files import write_text
     from eval.report import report_tables, report_text
-    from eval.results import write_text
 
     options = {"compare": compare, "published": published, "intervals": intervals}
     if form == "table" and out is None:

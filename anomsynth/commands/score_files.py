@@ -84,10 +84,11 @@ def scores(
     `anomsynth eval merge part1.npz part2.npz --out report`
     """
     from eval.class_maps import add_segmentation, judge_classes
+    from eval.files import write_json
     from eval.judge_scores import count_scores, judge_scores
     from eval.own_masks import add_components, judge_masks
     from eval.protocols import encoding_named, protocol_named
-    from eval.results import RESULTS, write_json
+    from eval.results import RESULTS
     from eval.scoremaps import find_pairs
 
     if out is not None and part is not None:

@@ -14,7 +14,6 @@ evaluators, so each result names its own (`conventions.py`). Memory does not gro
 
 from __future__ import annotations
 
-import io
 import math
 import zipfile
 import zlib
@@ -22,19 +21,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import mul
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float16, Float32, Float64, Int64, UInt8
 
+from eval.files import write_arrays
 from eval.metrics.conventions import REACHES, TPR, OperatingPoint, OperatingPoints, Reach
 from eval.metrics.counts import KeyCounts
 from eval.metrics.keys import FrameKeys, frame_keys, scores_of
 from eval.metrics.walk import Steps, walk
 from shards.errors import UserError
-from shards.writer import write_atomically
 
-_FINE = 512
+_FINE = 256
 """A thinned curve has a point at least this often along each axis."""
 
 
@@ -154,24 +152,36 @@ class PixelMetrics:
         self.known.merge(other.known)
         self.anomaly.merge(other.anomaly)
 
+    def state(self) -> dict[str, np.ndarray]:
+        """The pool as arrays to be saved."""
+        return {
+            f"{side}.{name}": array
+            for side, counted in (("known", self.known), ("anomaly", self.anomaly))
+            for name, array in counted.state().items()
+        }
+
+    @classmethod
+    def of(cls, state: Mapping[str, np.ndarray]) -> PixelMetrics:
+        """The way back from `state`; what else the mapping holds is passed over.
+
+        Raises:
+            KeyError: an array is missing.
+            ValueError: the arrays do not belong together.
+        """
+        self = cls()
+        self.known, self.anomaly = (
+            KeyCounts.of({name: state[f"{side}.{name}"] for name in KeyCounts().state()})
+            for side in ("known", "anomaly")
+        )
+        return self
+
     def save(self, path: Path) -> None:
         """Write the pool, so that parts of a benchmark can be counted anywhere and judged together.
 
         Raises:
             UserError: the file cannot be written.
         """
-        arrays: dict[str, Any] = {
-            f"{side}.{name}": array
-            for side, counted in (("known", self.known), ("anomaly", self.anomaly))
-            for name, array in counted.state().items()
-        }
-        content = io.BytesIO()
-        np.savez_compressed(content, **arrays)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, content.getvalue())
-        except OSError as error:
-            raise UserError(f"Cannot write {path}: {error.strerror}.") from error
+        write_arrays(path, self.state())
 
     @classmethod
     def load(cls, path: Path) -> PixelMetrics:
@@ -180,16 +190,13 @@ class PixelMetrics:
         Raises:
             UserError: missing, cut off or something else.
         """
-        self, fields = cls(), KeyCounts().state()
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                self.known = KeyCounts.of({name: arrays[f"known.{name}"] for name in fields})
-                self.anomaly = KeyCounts.of({name: arrays[f"anomaly.{name}"] for name in fields})
+                return cls.of(arrays)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(
                 f"{path} holds no counted scores, or is cut off ({error}); count that part again."
             ) from error
-        return self
 
     def steps(self) -> Steps:
         """Every step of the curve; 28 bytes for each distinct score of the anomaly pixels.

@@ -20,13 +20,14 @@ from markupsafe import Markup
 from PIL import Image
 
 from eval.benchmarks import read_frame
+from eval.files import write_text
 from eval.predictor import Predictor, predict
 from eval.report.charts import BOX, Chart, precision_recall, roc
 from eval.report.histogram import Histogram, histogram
 from eval.report.operating import walk_along
 from eval.report.overlay import css_ramp, heat_map, outline, shrink, value_range
 from eval.report.table import fpr_of, lower_is_better, percent
-from eval.results import AnomalySetResult, Results, SegmentationSetResult, write_text
+from eval.results import AnomalySetResult, Results, SegmentationSetResult
 from shards.labels import IGNORE, TRAIN_CLASSES
 from shards.progress import track
 
