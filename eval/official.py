@@ -70,7 +70,7 @@ def room_needed(protocol: Protocol, pixels: int, scores: int) -> int:
 
 
 def check_room(name: str, needed: int, out: Path | None) -> None:
-    """See that the score maps of a set will have room while they wait.
+    """See that results can be written, and that the score maps of a set will have room while they wait.
 
     Args:
         name: of the set.
@@ -78,8 +78,9 @@ def check_room(name: str, needed: int, out: Path | None) -> None:
         out: where the results will lie; None if they are not written.
 
     Raises:
-        UserError: the disk has less.
+        UserError: nothing can be written there, or the disk has less.
     """
+    check_place(out)
     place = _place(out)
     while not place.is_dir() and place != place.parent:
         place = place.parent
@@ -89,6 +90,17 @@ def check_room(name: str, needed: int, out: Path | None) -> None:
             f"The score maps of {name} take {needed / 1e9:.2f} GB in {place} until their threshold is known, but "
             f"only {free / 1e9:.2f} GB are free there: choose fewer scores by --score, or --out on another disk."
         )
+
+
+def check_place(out: Path | None) -> None:
+    """See that files can be made in a folder, by making one and taking it away; None asks nothing.
+
+    Raises:
+        UserError: they cannot.
+    """
+    if out is not None:
+        with waiting_room(out):
+            pass
 
 
 @contextmanager
@@ -104,7 +116,9 @@ def waiting_room(out: Path | None) -> Iterator[Path]:
         place.mkdir(parents=True, exist_ok=True)
         folder = TemporaryDirectory(prefix=".anomsynth-", dir=place)
     except OSError as error:
-        raise UserError(f"Cannot write {place}/results.json: {error.strerror}.") from error
+        raise UserError(
+            f"Files cannot be made in {place} ({error.strerror}): give --out a folder that you may write to."
+        ) from error
     try:
         with folder as name:
             yield Path(name)

@@ -29,13 +29,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from eval.benchmarks import acdcpoc, lostandfound, muad, streethazards
 from eval.benchmarks.encoding import PLAIN, TWO_AND_UP, Encoding, encoding
-from eval.benchmarks.lostandfound import LABEL_IDS
 from eval.benchmarks.smiyc import ANOMALY_TRACK, OBSTACLE_TRACK
 from eval.metrics.component import SIZES, Sizes
 from eval.metrics.conventions import Reach
 from shards.errors import UserError
-from shards.labels import IGNORE
+from shards.labels import IGNORE, KNOWN
 
 Pooling = Literal["pooled", "per-image"]
 """One pool of all pixels, or the mean of figures that each frame has for itself."""
@@ -47,19 +47,11 @@ ENCODINGS: Final[Mapping[str, Encoding]] = {
     "254-is-anomaly": encoding(
         "trainIds 0..18 known, 254 anomaly, 255 ignore", known=range(19), anomaly=[254], ignore=[IGNORE]
     ),
-    "streethazards": encoding(
-        "1..13 known, 14 anomaly, 0 and 255 ignore", known=range(1, 14), anomaly=[14], ignore=[0, IGNORE]
-    ),
-    "lostandfound": LABEL_IDS,
-    "acdc-poc": encoding(
-        "labelIds: 1..33 known, 34 and up anomaly, 0 and 255 ignore",
-        known=range(1, 34),
-        anomaly=range(34, 255),
-        ignore=[0, IGNORE],
-    ),
-    "muad": encoding(
-        "0..18 known, 19 and 20 anomaly, 21 and 255 ignore", known=range(19), anomaly=[19, 20], ignore=[21, IGNORE]
-    ),
+    "255-is-anomaly": encoding("0 known, 255 anomaly", known=[KNOWN], anomaly=[255]),
+    "streethazards": streethazards.ENCODING,
+    "lostandfound": lostandfound.LABEL_IDS,
+    "acdc-poc": acdcpoc.ENCODING,
+    "muad": muad.ENCODING,
 }
 """How public data sets store their labels, under the words that are typed on the command line."""
 

@@ -30,6 +30,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,15 +48,35 @@ from eval.metrics.conventions import TPR
 from eval.metrics.frame_draws import class_intervals
 from eval.metrics.pixel import convention as pixel_convention
 from eval.metrics.segmentation import CONVENTION as SEGMENTATION_CONVENTION
-from eval.official import (
-    mean_over_frames,
-)
+from eval.official import check_place, mean_over_frames
 from eval.protocols import PROTOCOLS, Protocol
+from shards.errors import UserError
 from shards.labels import TRAIN_CLASSES
 
 SCHEMA = 1
 RESULTS = "results.json"
 CURVES = "curves.json"
+
+
+def check_out(out: Path | None, *, overwrite: bool = False) -> None:
+    """See that results may be written to a folder, before anything is judged.
+
+    Args:
+        out: where they will lie; None asks nothing.
+        overwrite: whether those of an earlier evaluation may be replaced.
+
+    Raises:
+        UserError: it is a file, holds an evaluation, or cannot be written to.
+    """
+    if out is None:
+        return
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file: give a folder.")
+    if (out / RESULTS).exists() and not overwrite:
+        raise UserError(
+            f"--out {out} holds an evaluation already: give another folder, or replace it with --overwrite."
+        )
+    check_place(out)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,14 @@ to `validation0000_labels_semantic.png`.
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Float16, Float32, Float64, UInt8
@@ -30,12 +31,12 @@ from jaxtyping import Float16, Float32, Float64, UInt8
 from eval.benchmarks import FINDERS, BenchmarkFrame, BenchmarkSet, find_sets
 from eval.benchmarks.encoding import PLAIN, TWO_AND_UP, Encoding
 from eval.benchmarks.folders import guess, images_in, is_flat
-from eval.benchmarks.sets import read_label
+from eval.benchmarks.sets import read_image, read_label
 from eval.benchmarks.smiyc import track_of
 from eval.protocols import ENCODINGS, Protocol
 from shards.codec import decode_map
 from shards.errors import BadInput, UserError
-from shards.labels import IGNORE
+from shards.labels import ANOMALY, IGNORE, KNOWN
 
 ScoreMap = Float16[np.ndarray, "h w"] | Float32[np.ndarray, "h w"] | Float64[np.ndarray, "h w"]
 Label = UInt8[np.ndarray, "h w"]
@@ -45,6 +46,11 @@ SUFFIXES: Final = (".npy", ".npz", ".hdf5", ".h5", ".png")
 DATASET: Final = "value"
 """The dataset of an HDF5 file that holds the map."""
 _ARRAYS: Final = ("score", DATASET)
+_BROKEN: Final = (
+    *(ValueError, KeyError, EOFError, RuntimeError, MemoryError, OverflowError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
+"""What the readers raise where a file is none of theirs."""
 _ENDINGS: Final = re.compile(
     r"(_labels_semantic|_labels|_gt(Coarse|Fine)_label(Train)?Ids|_leftImg8bit|_rgb|_anomaly_p|_anomaly|_scores?)$"
 )
@@ -65,11 +71,13 @@ class LabelFile:
         name: of the frame.
         path: the file.
         read: gives it in our words, (H, W) uint8: 0 known, 1 anomaly, 255 ignore; raises UserError.
+        picture: gives the photograph, (H, W, 3) uint8, where the set has it; raises UserError.
     """
 
     name: str
     path: Path
     read: Callable[[], Label]
+    picture: Callable[[], UInt8[np.ndarray, "h w 3"]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,9 @@ class PairedSet:
         pairs: in the order of their names.
         missing: frames that have a label but no score map; other parts hold them.
         notes: what was recognised or passed over; sentences for people.
+        part: which set of the benchmark it is; empty where nothing tells.
+        labels: how they are stored, in words.
+        options: of the benchmark, where they are not the default.
     """
 
     name: str
@@ -104,6 +115,9 @@ class PairedSet:
     pairs: tuple[ScorePair, ...]
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    part: str = ""
+    labels: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_score_map(path: Path) -> ScoreMap:
@@ -123,8 +137,11 @@ def read_score_map(path: Path) -> ScoreMap:
         array = reader(path)
     except OSError as error:
         raise UserError(f"The score map {path} cannot be read: {error.strerror or error}.") from error
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"The score map {path} is broken or no {suffix} file: {_one_line(error)}.") from error
+    except _BROKEN as error:  # what the libraries say of it helps nobody
+        numbers = " of numbers (Python objects are not read)" if suffix in (".npy", ".npz") else ""
+        raise UserError(
+            f"The score map {path} is cut off or no {suffix} file{numbers}: write or copy it again."
+        ) from error
     return _checked(array, path)
 
 
@@ -182,7 +199,8 @@ def find_pairs(
     if not matched:
         raise UserError(f"No score map of {scores} has its label in {labels}: their names have nothing in common.")
     pairs = tuple(ScorePair(matched[label.name], label) for label in found.files if label.name in matched)
-    return PairedSet(name or found.name, found.benchmark, found.layout, pairs, missing, tuple(notes))
+    of_labels = found.part, found.labels, found.options
+    return PairedSet(name or found.name, found.benchmark, found.layout, pairs, missing, tuple(notes), *of_labels)
 
 
 def frame_key(stem: str) -> str:
@@ -199,14 +217,15 @@ def read_label_file(path: Path, encoding: Encoding) -> Label:
     Raises:
         UserError: missing, broken, in colour, with more than 8 bits or a value without a meaning; names the file.
     """
+    stored = _stored(path)
     try:
-        return encoding.translate(_stored(path))
+        return encoding.translate(stored)
     except ValueError as error:
-        values = error.args[0]
-        shown = ", ".join(map(str, values[:5])) + (" ..." if len(values) > 5 else "")
+        fitting = [name for name, other in ENCODINGS.items() if _fits(other, stored)]
+        hint = "its values fit --encoding" if fitting else "they fit none of --encoding"
         raise UserError(
-            f"The label {path} holds the values {shown}; expected {encoding.name}. "
-            f"Other encodings: --encoding {'|'.join(ENCODINGS)}."
+            f"The label {path} holds the values {_few([*map(str, error.args[0])])}; expected {encoding.name}; "
+            f"{hint} {' or '.join(fitting or ENCODINGS)}."
         ) from error
 
 
@@ -220,6 +239,9 @@ class _Labels:
     files: tuple[LabelFile, ...]
     left_out: frozenset[str] = frozenset()
     notes: tuple[str, ...] = field(default=())
+    part: str = ""
+    labels: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _find_labels(folder: Path, protocol: Protocol, encoding: Encoding | None) -> _Labels:
@@ -253,14 +275,15 @@ def _is_set(folder: Path) -> bool:
 
 def _of_benchmark(found: BenchmarkSet, folder: Path) -> _Labels:
     files = tuple(
-        LabelFile(frame.name, frame.label, partial(read_label, frame))
+        LabelFile(frame.name, frame.label, partial(read_label, frame), partial(read_image, frame))
         for frame in found.frames
         if isinstance(frame, BenchmarkFrame)
     )
     images = folder / "images"
     names = {frame_key(path.stem) for path in images_in(images)} if images.is_dir() else set()
     left_out = frozenset(names - {frame_key(file.name) for file in files})
-    return _Labels(found.name, found.benchmark, found.layout, files, left_out, found.notes)
+    of_set = found.notes, found.part, found.labels, found.options
+    return _Labels(found.name, found.benchmark, found.layout, files, left_out, *of_set)
 
 
 def _bare_labels(folder: Path, protocol: Protocol, encoding: Encoding | None) -> _Labels:
@@ -284,7 +307,7 @@ def _bare_labels(folder: Path, protocol: Protocol, encoding: Encoding | None) ->
     files = tuple(LabelFile(key, paths[key], partial(read_label_file, paths[key], meaning)) for key in sorted(paths))
     place = folder.resolve()
     name = place.parent.name if place.name in _PLAIN_NAMES else place.name
-    return _Labels(name, None, "files", files, notes=notes)
+    return _Labels(name, None, "files", files, notes=notes, labels=(meaning.name,))
 
 
 def _label_paths(folder: Path) -> list[Path]:
@@ -390,7 +413,7 @@ def _read_npz(path: Path) -> np.ndarray:
         if len(arrays.files) == 1:
             names = arrays.files
         if len(names) != 1:
-            held = ", ".join(arrays.files) or "nothing"
+            held = _few(arrays.files)
             raise UserError(f"The score map {path} holds {held}; expected one array, or one called score or value.")
         return np.asarray(arrays[names[0]])
 
@@ -398,22 +421,25 @@ def _read_npz(path: Path) -> np.ndarray:
 def _read_hdf5(path: Path) -> np.ndarray:
     import h5py
 
-    path.stat()  # a missing file in the system's words, not in those of h5py
+    path.open("rb").close()  # a missing file in the system's words, not in those of h5py
     try:
         with h5py.File(path, "r") as file:
             held = file.get(DATASET)
             if not isinstance(held, h5py.Dataset):
-                names = ", ".join(file) or "nothing"
-                raise UserError(f"The score map {path} holds {names}; expected a dataset called {DATASET}.")
+                raise UserError(
+                    f"The score map {path} holds {_few(list(file))}; expected a dataset called {DATASET}."
+                )
             return np.asarray(held[()])
     except (OSError, RuntimeError) as error:
-        raise ValueError(_one_line(error)) from error
+        raise ValueError("no HDF5") from error
 
 
 def _read_png(path: Path) -> np.ndarray:
     try:
         stored = decode_map(path.read_bytes(), path.name)
     except BadInput as error:
+        if error.reason in ("truncated-image", "unreadable-image"):
+            raise ValueError(error.detail) from error
         raise UserError(f"The score map {path} cannot be read: {error.detail}.") from error
     if stored.dtype == np.uint8:
         raise UserError(f"The score map {path} has 8 bits a pixel; expected 16: 256 steps are too few to judge.")
@@ -430,6 +456,15 @@ def _checked(array: np.ndarray, path: Path) -> ScoreMap:
     if broken:
         raise UserError(f"The score map {path} holds {broken} values that are NaN or infinite; they must be finite.")
     return plain
+
+
+def _fits(encoding: Encoding, stored: Label) -> bool:
+    """Whether every value of a label has a meaning, and some is an anomaly and some known."""
+    try:
+        label = encoding.translate(stored)
+    except ValueError:
+        return False
+    return bool((label == ANOMALY).any() and (label == KNOWN).any())
 
 
 def _highest(path: Path) -> int:
@@ -450,6 +485,5 @@ def _stored(path: Path) -> Label:
     return stored
 
 
-def _one_line(error: Exception) -> str:
-    """What a library says, in one line without its full stop."""
-    return " ".join(str(error).split()).rstrip(".")
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "") or "nothing"

@@ -104,10 +104,11 @@ def _header(file: io.BytesIO | io.BufferedReader, name: str) -> Iterator[Image.I
     except UnidentifiedImageError as error:
         raise BadInput("unreadable-image", f"{name} is no picture of a known format") from error
     except Image.DecompressionBombError as error:
-        raise BadInput("oversized-image", f"{name}: {error}") from error
+        raise BadInput("oversized-image", f"{name} has more than {MAX_PIXELS:,} pixels") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        reason = "truncated-image" if "truncated" in str(error).lower() else "unreadable-image"
-        raise BadInput(reason, f"{name}: {error}") from error
+        if "truncated" in str(error).lower():
+            raise BadInput("truncated-image", f"{name} is cut off") from error
+        raise BadInput("unreadable-image", f"{name} is broken") from error
 
 
 def encode_png(array: np.ndarray) -> bytes:

@@ -190,7 +190,7 @@ def load_checkpoint(run: Path) -> tuple[SegmentationNetwork, CheckpointInfo]:
         with safe_open(path, framework="pt") as file:
             step = (file.metadata() or {}).get("step")
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is cut off or broken ({error}); train it again.") from error
+        raise UserError(f"{path} is cut off or broken: train it again.") from error
     if step != str(info.step):
         raise UserError(
             f"{path} is of step {step}, {INFO} of step {info.step}: saving was interrupted; type the same train "

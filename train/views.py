@@ -64,12 +64,12 @@ class Views:
         if self.batch < 1:
             raise UserError(f"--batch must be at least 1, got {self.batch}.")
         if self.tile is not None:
-            network.check_input(self.tile)
             if self.tile[0] > size[0] or self.tile[1] > size[1]:
                 raise UserError(
-                    f"--tile {self.tile[0]}x{self.tile[1]} is larger than the input of {size[0]}x{size[1]}: "
-                    "give a smaller window, or a larger --size."
+                    f"--tile {self.tile[0]}x{self.tile[1]} is larger than the {size[0]}x{size[1]} that images are "
+                    "resized to: give a smaller window, or a larger --size."
                 )
+            network.check_input(self.tile)
 
 
 def view_logits(

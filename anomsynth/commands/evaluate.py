@@ -18,6 +18,7 @@ from anomsynth.commands.options import (
     Device,
     Flip,
     Layout,
+    Overwrite,
     Precision,
     Segmenter,
     Size,
@@ -83,15 +84,18 @@ def _add_command(benchmark: str, summary: str) -> None:
         overrides: BenchmarkOptions = None,
         layout: Layout = False,
         out: Out = None,
+        overwrite: Overwrite = False,
     ) -> None:
         from eval.benchmarks import find_sets
         from eval.protocols import protocol_named
+        from eval.results import check_out
 
         rules = None if protocol is None else protocol_named(protocol)
         sets = [found for folder in data for found in find_sets(benchmark, folder, overrides or ())]
         if layout:
             _print_layout(sets)
             return
+        check_out(out, overwrite=overwrite)
         predictor = network(
             checkpoint,
             segmenter,

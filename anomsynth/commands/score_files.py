@@ -15,6 +15,7 @@ from anomsynth.commands.options import (
     Device,
     Flip,
     Layout,
+    Overwrite,
     Precision,
     Segmenter,
     Size,
@@ -59,7 +60,7 @@ def scores(
         typer.Option(
             metavar="NAME",
             help="How labels are stored, if not as the protocol says: 0-1-255, 2-is-anomaly, 254-is-anomaly, "
-            "streethazards, lostandfound, acdc-poc or muad.",
+            "255-is-anomaly, streethazards, lostandfound, acdc-poc or muad.",
         ),
     ] = None,
     semantic: Annotated[
@@ -73,6 +74,7 @@ def scores(
         typer.Option("--masks", metavar="DIR", help="A method's own masks, to judge components by instead."),
     ] = None,
     allow_extra: Annotated[bool, typer.Option("--allow-extra", help="Pass over score maps without a label.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Judge score maps that any tool wrote, as a benchmark's evaluator or a method's code does.
 
@@ -88,13 +90,14 @@ def scores(
     from eval.judge_scores import count_scores, judge_scores
     from eval.own_masks import add_components, judge_masks
     from eval.protocols import encoding_named, protocol_named
-    from eval.results import RESULTS
+    from eval.results import RESULTS, check_out
     from eval.scoremaps import find_pairs
 
     if out is not None and part is not None:
         raise UserError("Give either --out DIR to judge the whole set, or --part FILE to count a part of it.")
     if (semantic or masks) and part is not None:
         raise UserError("--semantic and --masks are judged with the whole set, not with a --part of it.")
+    check_out(out, overwrite=overwrite)
     rules = protocol_named(protocol)
     paired = find_pairs(
         scores,
@@ -129,6 +132,7 @@ def scores(
 def merge(
     parts: Annotated[list[Path], typer.Argument(metavar="PARTS...", help="Files of `anomsynth eval scores --part`.")],
     out: Out = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Judge together what was counted in parts, by several processes or machines.
 
@@ -137,7 +141,9 @@ def merge(
     Example: `anomsynth eval merge part1.npz part2.npz --out report`
     """
     from eval.judge_scores import merge_parts
+    from eval.results import check_out
 
+    check_out(out, overwrite=overwrite)
     _print(merge_parts(parts, out), out)
 
 

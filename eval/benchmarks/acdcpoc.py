@@ -96,6 +96,10 @@ def _encoding(options: Options) -> Encoding:
     )
 
 
+ENCODING = _encoding(DEFAULT)
+"""How its labels are stored, read by the default options."""
+
+
 def _official(trees: Trees, name: str, native: Encoding, options: Options) -> BenchmarkSet:
     root = trees.root
     present = [

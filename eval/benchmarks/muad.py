@@ -88,6 +88,10 @@ def _encoding(options: Options) -> Encoding:
     )
 
 
+ENCODING = _encoding(DEFAULT)
+"""How its labels are stored, read by the default options."""
+
+
 def _official(trees: Trees, name: str, native: Encoding) -> BenchmarkSet:
     images = files_by_key([trees.images], r"(?P<key>.+?)(_leftImg8bit)?\.png", trees.root)
     labels = files_by_key([trees.labels], r"(?P<key>.+?)(_leftLabel|_leftImg8bit)?\.png", trees.root)

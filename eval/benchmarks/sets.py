@@ -257,9 +257,14 @@ def check_judgeable(name: str, counts: PixelCounts) -> None:
             "Evaluate on the validation frames, or submit to the benchmark."
         )
     if not counts.anomaly:
+        other = (
+            ", and so do labels in which 255 is the anomaly (`anomsynth eval scores --encoding 255-is-anomaly`)"
+            if counts.ignore
+            else ""
+        )
         raise UserError(
             f"The labels of {name} hold no anomaly pixel, so AP, AUROC and FPR95 do not exist; "
-            "dummy labels of a hidden test set look like this."
+            f"dummy labels of a hidden test set look like this{other}."
         )
     if not counts.known:
         raise UserError(f"The labels of {name} hold no known pixel, so AUROC and FPR95 do not exist: dummy labels?")

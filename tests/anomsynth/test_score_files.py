@@ -285,7 +285,8 @@ def towns(tmp_path: Path) -> tuple[Path, Path, Path]:
 def test_open_miou_of_towns(run: Run, towns: tuple[Path, Path, Path], tmp_path: Path) -> None:
     root, scores, classes = towns
     command = (
-        "eval", "scores", "--scores", scores, "--labels", root, "--protocol", "pooled", "--out", tmp_path / "out",
+        "eval", "scores", "--scores", scores, "--labels", root, "--protocol", "pooled", "--overwrite",
+        "--out", tmp_path / "out",
     )  # fmt: skip
     outcome = run(*command, "--semantic", classes)
     assert outcome.status == 0, outcome.err
@@ -334,7 +335,7 @@ def test_a_methods_own_masks(run: Run, track: Path, maps: Path, tmp_path: Path) 
     command = ("eval", "scores", "--scores", maps, "--labels", track, "--protocol", "smiyc-obstacle")
     # smiyc-obstacle counts the smaller components; its folder is named after neither track.
     shutil.copytree(track, tmp_path / "smiyc_frames")
-    command = (*command[:5], tmp_path / "smiyc_frames", *command[6:], "--out", tmp_path / "out")
+    command = (*command[:5], tmp_path / "smiyc_frames", *command[6:], "--overwrite", "--out", tmp_path / "out")
     masks, metrics = tmp_path / "masks", ComponentMetrics(SIZES["smiyc-obstacle"])
     masks.mkdir()
     for file in sorted(maps.iterdir()):

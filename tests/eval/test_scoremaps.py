@@ -110,16 +110,24 @@ def test_broken_files_are_named(tmp_path: Path, suffix: str, damage: str) -> Non
         path.mkdir()
     elif damage != "gone":
         path.write_bytes({"empty": b"", "half": whole[: len(whole) // 2], "text": b"score\n1.0\n"}[damage])
-    with pytest.raises(UserError, match=rf"^The score map .*a\{suffix} (cannot be read|is broken or no)") as told:
+    with pytest.raises(UserError) as told:
         read_score_map(path)
-    assert "\n" not in str(told.value)
+    why = {
+        "gone": "cannot be read: No such file or directory.",
+        "folder": "cannot be read: Is a directory.",
+    }.get(damage, f"is cut off or no {suffix} file: write or copy it again.")
+    if suffix in (".npy", ".npz"):
+        why = why.replace("file:", "file of numbers (Python objects are not read):")
+    assert str(told.value) == f"The score map {path} {why}"
 
 
 def test_pickles_are_not_opened(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([{"evil": 1}], object), allow_pickle=True)
     np.savez(tmp_path / "a.npz", np.array([{"evil": 1}], object))
     for name in ("a.npy", "a.npz"):
-        with pytest.raises(UserError, match=rf"{name} is broken or no .*allow_pickle=False"):
+        with pytest.raises(
+            UserError, match=rf"{name} is cut off or no \.np[yz] file of numbers \(Python objects are not read\)"
+        ):
             read_score_map(tmp_path / name)
 
 
@@ -127,7 +135,7 @@ def test_one_format_under_the_name_of_another(tmp_path: Path) -> None:
     shutil.copy(write(tmp_path / "a.npy", VALUES), tmp_path / "b.npz")
     shutil.copy(write(tmp_path / "a.npz", VALUES), tmp_path / "b.npy")
     for name in ("b.npz", "b.npy"):
-        with pytest.raises(UserError, match=rf"{name} is broken or no"):
+        with pytest.raises(UserError, match=rf"{name} is cut off or no"):
             read_score_map(tmp_path / name)
     with pytest.raises(UserError, match=r"a\.tiff has no known ending; expected one of \.npy"):
         read_score_map(tmp_path / "a.tiff")
@@ -374,7 +382,8 @@ def test_broken_labels_are_named(tmp_path: Path) -> None:
     plain = ENCODINGS["0-1-255"]
     path = label(tmp_path / "a.png", np.array([[0, 1, 7, 8]], np.uint8))
     with pytest.raises(
-        UserError, match=r"The label .*a\.png holds the values 7, 8; expected 0 known.*--encoding 0-1"
+        UserError,
+        match=r"The label .*a\.png holds the values 7, 8; expected 0 known.*--encoding 2-is-anomaly or lostandfound\.$",
     ):
         read_label_file(path, plain)
     label(path, np.zeros((2, 2), np.uint16))

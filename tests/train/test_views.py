@@ -74,7 +74,8 @@ def test_a_predictor_says_how_it_looked(network: SegmentationNetwork) -> None:
     ("views", "sentence"),
     [
         (Views(tile=(50, 32)), "multiples of"),
-        (Views(tile=(192, 32)), "--tile 192x32 is larger than the input of 96x32"),
+        (Views(tile=(192, 32)), "--tile 192x32 is larger than the 96x32 that images are resized to"),
+        (Views(tile=(99, 33)), "--tile 99x33 is larger than the 96x32"),
         (Views(stride=0.0), "--stride is a share of the window"),
         (Views(batch=0), "--batch must be at least 1"),
     ],

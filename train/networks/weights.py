@@ -60,12 +60,13 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         try:
             return _state_dict(load_file(file), file)
         except (SafetensorError, OSError) as error:
-            raise UserError(f"{file} is not a complete safetensors file ({_first_line(error)}).") from error
+            raise UserError(f"{file} is cut off or no safetensors file: copy or download it again.") from error
     try:
         loaded = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load lets through whatever its zip and pickle readers meet
         raise UserError(
-            f"{file} is not a complete PyTorch weights file that is safe to read ({_first_line(error)})."
+            f"{file} is cut off, or no PyTorch file of tensors alone, which is safe to read: copy or download it "
+            "again, or save the state_dict of its network."
         ) from error
     return _state_dict(loaded, file)
 
@@ -77,7 +78,3 @@ def _state_dict(loaded: Any, file: Path) -> dict[str, Tensor]:
     if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise UserError(f"{file} holds {type(loaded).__name__}, expected a dict of tensors by parameter name.")
     return {str(key).removeprefix("module."): value for key, value in loaded.items()}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
