@@ -7,10 +7,9 @@ package's import of torch.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -31,34 +30,61 @@ class ShardRecord(BaseModel):
     sha256: str
 
 
+Members = Sequence[tuple[str, bytes]]
+"""The files of a sample in their order: suffix after ``KEY.`` and bytes."""
+
+
 def write_shard(path: Path, samples: Iterable[Sample]) -> ShardRecord:
-    """Write samples, in their order, as a WebDataset tar.
+    """Code samples and write them, in their order, as a WebDataset tar: see `write_members`."""
+    return write_members(path, ((sample.key, encode_sample(sample)) for sample in samples))
+
+
+def write_members(path: Path, samples: Iterable[tuple[str, Members]]) -> ShardRecord:
+    """Write coded samples, in their order, as a WebDataset tar.
 
     The tar appears under its name only when it is complete: it is written under a temporary name, flushed to the disk
     and renamed (law 2).
 
     Args:
         path: where the tar shall be; its folder exists.
-        samples: consumed one by one, so that memory holds one sample.
+        samples: key and members of each, consumed one by one, so that memory holds one sample.
 
     Returns:
         Name, sample count, size in bytes and sha256.
     """
     count = 0
+    hashed: _Hashed | None = None
 
     def write(file: IO[bytes]) -> None:
-        nonlocal count
-        # format=USTAR: no extended headers, which would hold times as decimals.
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for sample in samples:
-                for suffix, data in encode_sample(sample):
-                    tar.addfile(_header(f"{sample.key}.{suffix}", len(data)), io.BytesIO(data))
-                count += 1
+        nonlocal count, hashed
+        hashed = _Hashed(file)
+        for key, members in samples:
+            for suffix, data in members:
+                hashed.write(_header(f"{key}.{suffix}", len(data)))
+                hashed.write(data)
+                hashed.write(bytes(-len(data) % tarfile.BLOCKSIZE))
+            count += 1
+        # Two empty blocks are the archive's end, filled up to a record, as is the custom.
+        hashed.write(bytes(2 * tarfile.BLOCKSIZE))
+        hashed.write(bytes(-hashed.size % tarfile.RECORDSIZE))
 
     write_atomically(path, write)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return ShardRecord(name=path.name, samples=count, bytes=path.stat().st_size, sha256=digest)
+    assert hashed is not None
+    return ShardRecord(name=path.name, samples=count, bytes=hashed.size, sha256=hashed.sha256.hexdigest())
+
+
+class _Hashed:
+    """A file that is hashed as it is written: what was written need not be read again."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.size = 0
+        self.sha256 = hashlib.sha256()
+
+    def write(self, data: bytes) -> None:
+        self.sha256.update(data)
+        self.size += len(data)
+        self._file.write(data)
 
 
 def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], None]) -> None:
@@ -91,11 +117,12 @@ def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], None]) -
         os.close(directory)
 
 
-def _header(name: str, size: int) -> tarfile.TarInfo:
+def _header(name: str, size: int) -> bytes:
+    """The block before a file in a tar; USTAR knows no extended headers, which would hold times as decimals."""
     header = tarfile.TarInfo(name)
     header.size = size
     header.mode = 0o644
     header.mtime = 0
     header.uid = header.gid = 0
     header.uname = header.gname = ""
-    return header
+    return header.tobuf(tarfile.USTAR_FORMAT)
