@@ -4,7 +4,8 @@
 
 Both run on one processor core, then on two, each in a process of its own. The forward passes see the same images at
 the same input size, already read and resized; the rest is what judging adds: reading, upsampling, six scores, pooled
-and single figures, intervals. Without --data and --weights, a drawn world and an untrained network take their place.
+and single figures, intervals. Without --data and --weights, made-up frames of 2048x1024 and an untrained network take
+their place.
 """
 
 from __future__ import annotations
@@ -63,6 +64,28 @@ def everything(data: Path, weights: Path | None, frames: int) -> float:
         return time.perf_counter() - start
 
 
+def make_up(folder: Path, frames: int) -> None:
+    """A set in the flat layout: coarse patches with fine noise, ellipses as anomalies, a void upper edge."""
+    import cv2
+    import numpy as np
+
+    for part in ("images", "labels_masks"):
+        (folder / part).mkdir(parents=True)
+    for number in range(frames):
+        rng = np.random.default_rng(number)
+        patches = cv2.resize(rng.integers(0, 240, (16, 32, 3)).astype(np.uint8), (2048, 1024))
+        image = patches + rng.integers(0, 8, patches.shape).astype(np.uint8)
+        label = np.zeros((1024, 2048), np.uint8)
+        for _ in range(5):
+            x, y, across, down = (
+                int(rng.integers(low, high)) for low, high in ((0, 2048), (300, 1024), (9, 90), (9, 60))
+            )
+            cv2.ellipse(label, (x, y), (across, down), 0, 0, 360, 1, -1)
+        label[:100] = 255
+        for part, content in (("images", image), ("labels_masks", label)):
+            cv2.imwrite(str(folder / part / f"{number:04d}.png"), content)
+
+
 def build(weights: Path | None):  # type: ignore[no-untyped-def]  # torch is imported in the measured process alone
     """ERFNet at its own input size, in eval mode."""
     import torch
@@ -95,10 +118,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as scratch:
         if arguments.data is None:
-            from pipelines.toy import draw_world
-
-            draw_world(Path(scratch) / "world", frames=8, size=(2048, 1024), seed=0)
-            arguments.data = Path(scratch) / "world" / "benchmarks"
+            arguments.data = Path(scratch)
+            make_up(arguments.data / "fishyscapes_lostandfound", arguments.frames)
         print_ratios(arguments)
 
 

@@ -1,6 +1,6 @@
 """Predicted class maps beside score maps: mIoU of a set's own classes, and open-mIoU where it has several towns.
 
-    results = judge_scores(paired, protocol, "mine", out=out)
+    results = judge_scores(paired, protocol, "mine").as_json()
     add_segmentation(results, judge_classes(Path("StreetHazards"), paired, Path("classes")))
 
 A class map is a file a frame, named like the frame or with `_segmentation` behind it: an 8-bit PNG or an .npy of

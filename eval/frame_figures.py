@@ -1,4 +1,4 @@
-"""The frames of an evaluated set, one by one: their own figures, and what the bootstrap needs of them.
+"""The files of an evaluated set's frames, one by one: their own figures, and what the bootstrap needs of them.
 
     frames.json  {"schema": 1, "sets": {SET: {SCORE: {FRAME: {"AP": 0..1, "AUROC": 0..1, ...} | null, ...}}}}
     counts.npz   "index": JSON, [[SET, SCORE], ...]; of the first of them "0.bins", "0.known" and "0.anomaly", uint32:
@@ -13,7 +13,6 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,35 +20,10 @@ import numpy as np
 
 from eval.files import write_arrays
 from eval.metrics.bootstrap import FrameCounts
-from eval.metrics.frame import judge_frame
-from eval.metrics.keys import FrameKeys
-from eval.metrics.pixel import PixelMetrics
 from shards.errors import UserError
 
 FRAMES, COUNTS = "frames.json", "counts.npz"
 _COLUMNS: Final = ("bins", "known", "anomaly")
-
-
-@dataclass(slots=True)
-class ScoredFrames:
-    """One score on one set: the pool, and each frame.
-
-    Attributes:
-        pool: the valid pixels of all frames.
-        metrics: figures of a frame on its own, by name; None where it has none.
-        counts: for the bootstrap, in the order of `metrics`.
-    """
-
-    pool: PixelMetrics = field(default_factory=PixelMetrics)
-    metrics: dict[str, Mapping[str, float] | None] = field(default_factory=dict)
-    counts: list[FrameCounts] = field(default_factory=list)
-
-    def add(self, frame: str, keys: FrameKeys) -> None:
-        """Judge a frame and pool it."""
-        alone = judge_frame(keys)
-        self.pool.add_keys(keys)
-        self.metrics[frame] = None if alone is None else alone.metrics
-        self.counts.append(FrameCounts.of(keys))
 
 
 Counts = Mapping[str, Mapping[str, Sequence[FrameCounts]]]

@@ -3,8 +3,8 @@
     pairs = find_pairs(Path("maps"), Path("dataset_AnomalyTrack"), PROTOCOLS["smiyc-anomaly"])
     judge_scores(pairs, PROTOCOLS["smiyc-anomaly"], "energy", source="maps", out=Path("report"))
 
-writes in the schema of `eval/results.py`: OUT/results.json, and frames.json and counts.npz, so that
-`anomsynth report --compare` takes it. With each score stand
+counts and judges as `eval/run.py` does, frames in several threads, and writes the same files in the same schema
+(`eval/results.py`, `eval/result_files.py`). With each score stand
 
     "protocol": NAME, "inputs_sha256": of the score maps and labels, "component_threshold": ...,
     "stored_as": ["float64"], "judged_as": ["float32"]              what the maps hold; float16 is judged as float16
@@ -17,7 +17,6 @@ Parts of a benchmark that were counted elsewhere are judged together by `merge_p
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -26,18 +25,16 @@ import numpy as np
 from jaxtyping import UInt8
 
 from eval.benchmarks.sets import PixelCounts, check_judgeable
-from eval.files import write_json
-from eval.frame_figures import COUNTS, FRAMES, save_counts
-from eval.inputs import InputDigest, versions
+from eval.inputs import InputDigest
+from eval.judge_counts import judge_counts
 from eval.metrics import ComponentMetrics, ComponentResult
-from eval.metrics.bootstrap import interval_rows, intervals
-from eval.metrics.frame_draws import component_intervals
-from eval.metrics.pixel import convention
-from eval.official import mean_over_frames, official_entry
-from eval.overlap import read_ahead
+from eval.metrics.conventions import TPR
+from eval.overlap import judging_threads, read_ahead
+from eval.parts import join_parts
 from eval.protocols import Protocol
-from eval.results import RESULTS, SCHEMA
-from eval.score_counts import About, ScoreCounts
+from eval.result_files import write_results
+from eval.results import AnomalySetResult, Results
+from eval.score_counts import About, CountedSet, ScoreCounts
 from eval.scoremaps import PairedSet, ScoreMap, ScorePair, read_score_map
 from shards.errors import UserError
 from shards.labels import IGNORE
@@ -51,7 +48,15 @@ NO_COMPONENTS: Final = (
 _JUDGED_AS: Final = {"float16": "float16", "float32": "float32", "float64": "float32"}
 
 
-def count_scores(paired: PairedSet, protocol: Protocol, score: str = "score", source: str = "") -> ScoreCounts:
+def count_scores(
+    paired: PairedSet,
+    protocol: Protocol,
+    score: str = "score",
+    source: str = "",
+    *,
+    tpr: float = TPR,
+    workers: int | None = None,
+) -> ScoreCounts:
     """Count the score maps of a set, or of the part of it that has some.
 
     Args:
@@ -59,23 +64,52 @@ def count_scores(paired: PairedSet, protocol: Protocol, score: str = "score", so
         protocol: what they will be judged by.
         score: what to call the score.
         source: what to call where the maps come from.
+        tpr: the true positive rate that the false positive rate is read at, above 0 and at most 1.
+        workers: frames that are read and counted at a time; by default as many as this process has cores, 1 ... 8.
+            What is counted does not depend on it.
 
     Raises:
-        UserError: a broken label or score map, sizes that differ, a label that is void everywhere, or a whole set
-            that holds no anomaly or no known pixel; names the file.
+        UserError: a broken label or score map, sizes that differ, a label that is void everywhere, a whole set that
+            holds no anomaly or no known pixel, or an impossible `tpr`; names the file.
     """
-    _check_labels(paired)
-    about = About(paired.name, score, protocol.name, paired.benchmark or "", paired.layout, source)
-    counts = ScoreCounts(about, missing=set(paired.missing), notes=paired.notes)
-    read = read_ahead(paired.pairs, _read_hashed)
-    for pair, (values, label, hashes) in track(read, paired.name, total=len(paired.pairs), unit="frames"):
-        counts.add(pair.name, values, label, str(pair.score), hashes)
+    if not 0 < tpr <= 1:
+        raise UserError(f"--tpr is a share of the anomaly pixels, above 0 and at most 1, got {tpr:g}.")
+    threads = judging_threads(workers)
+    _check_labels(paired, threads)
+    about = About(
+        paired.name,
+        score,
+        protocol.name,
+        paired.benchmark or "",
+        paired.layout,
+        source,
+        tpr,
+        paired.part,
+        paired.labels,
+        paired.options,
+    )
+    counts = ScoreCounts(about, protocol, missing=set(paired.missing), notes=paired.notes)
+
+    def count(pair: ScorePair) -> None:
+        values, label = _read(pair)
+        counts.add(pair.name, values, label, str(pair.score), _hashes(pair), pair.label.group)
+
+    for _ in track(read_ahead(paired.pairs, count, threads), paired.name, total=len(paired.pairs), unit="frames"):
+        pass
     return counts
 
 
 def judge_scores(
-    paired: PairedSet, protocol: Protocol, score: str = "score", *, source: str = "", out: Path | None = None
-) -> dict[str, Any]:
+    paired: PairedSet,
+    protocol: Protocol,
+    score: str = "score",
+    *,
+    source: str = "",
+    out: Path | None = None,
+    tpr: float = TPR,
+    workers: int | None = None,
+    masks: ComponentResult | None = None,
+) -> Results:
     """Judge the score maps of a whole set; where the protocol judges components, they are read twice.
 
     Args:
@@ -83,62 +117,56 @@ def judge_scores(
         protocol: the rules.
         score: what to call the score.
         source: what to call where the maps come from.
-        out: folder for results.json; nothing is written without it.
-
-    Returns:
-        The content of results.json.
+        out: folder for the files of `write_results`; nothing is written without it.
+        tpr: the true positive rate that the false positive rate is read at.
+        workers: frames that are worked on at a time.
+        masks: component figures of the method's own masks (`own_masks.py`), in the place of those at the official
+            threshold.
 
     Raises:
         UserError: as `count_scores` and `results_of`. Nothing has been written then.
     """
-    counts = count_scores(paired, protocol, score, source)
+    counts = count_scores(paired, protocol, score, source, tpr=tpr, workers=workers)
     components = {}
     if protocol.components is not None and not counts.missing:
-        components[counts.about.set, counts.about.score] = _judge_components(paired, counts)
-    return results_of([counts], out, components)
+        found = _judge_components(paired, counts, judging_threads(workers)) if masks is None else masks
+        components[counts.about.set, counts.about.score] = found
+    return results_of([counts], out, components, own_masks=masks is not None)
 
 
-def merge_parts(parts: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
+def merge_parts(parts: Sequence[Path], out: Path | None = None) -> Results:
     """Judge parts that `ScoreCounts.save` wrote, of one or several sets and scores.
 
-    Returns:
-        The content of results.json.
+    Args:
+        parts: the files, in any order.
+        out: folder for the files of `write_results`; nothing is written without it.
 
     Raises:
         UserError: no part, a broken one, a frame in two parts, or frames that no part holds.
     """
-    if not parts:
-        raise UserError("No parts: give the files that `anomsynth eval scores --part` wrote.")
-    joined: dict[tuple[str, str], ScoreCounts] = {}
-    for path in track(parts, "parts", total=len(parts), unit="files"):
-        part = ScoreCounts.load(path)
-        whole = joined.setdefault((part.about.set, part.about.score), part)
-        if whole is not part:
-            try:
-                whole.merge(part)
-            except UserError as error:
-                raise UserError(f"{path} does not fit to the parts before it: {error}") from error
-    return results_of(list(joined.values()), out)
+    return results_of(join_parts(parts), out)
 
 
 def results_of(
     counted: Sequence[ScoreCounts],
     out: Path | None = None,
     components: Mapping[tuple[str, str], ComponentResult] | None = None,
-) -> dict[str, Any]:
-    """The content of results.json.
+    *,
+    own_masks: bool = False,
+) -> Results:
+    """Judge what was counted.
 
     Args:
         counted: whole sets; several of one set are scores beside each other.
-        out: folder for results.json, frames.json and counts.npz; nothing is written without it.
+        out: folder for the files of `write_results`; nothing is written without it.
         components: (set, score) -> component figures, where they were judged.
+        own_masks: whether those are of masks that a method handed in.
 
     Raises:
         UserError: frames are missing, the labels hold one class only, or no frame holds both; scores of one set that
-            were counted over different frames or labels.
+            were counted over different frames or labels, or by different rules.
     """
-    sets: dict[str, dict[str, Any]] = {}
-    first_of: dict[str, ScoreCounts] = {}
+    sets: dict[str, dict[str, ScoreCounts]] = {}
     for counts in counted:
         if counts.missing:
             total = len(counts.frames) + len(counts.missing)
@@ -147,35 +175,79 @@ def results_of(
                 f"{min(counts.missing)}: give all parts."
             )
         check_judgeable(counts.about.set, counts.pixels)
-        _check_alike(first_of.setdefault(counts.about.set, counts), counts)
-        entry = sets.setdefault(counts.about.set, _set_entry(counts))
-        found = (components or {}).get((counts.about.set, counts.about.score))
-        entry["scores"][counts.about.score] = _score_entry(counts, found)
-        further: tuple[str, ...] = (NO_COMPONENTS,) if counts.protocol.components and found is None else ()
-        if counts.inexact:
-            further += (
-                f"{counts.about.score}: the float64 values of {len(counts.inexact)} of {len(counts.frames)} score "
-                "maps were rounded to float32 before they were judged.",
+        scores = sets.setdefault(counts.about.set, {})
+        for first in list(scores.values())[:1]:
+            _check_alike(first, counts)
+        scores[counts.about.score] = counts
+    results = Results(
+        {"score_maps": sorted({counts.about.source for counts in counted})},
+        {
+            name: _judge_set(
+                name,
+                scores,
+                {score: found for (of, score), found in (components or {}).items() if of == name},
+                own_masks,
             )
-        entry["notes"] = list(dict.fromkeys((*entry["notes"], *counts.notes, *further)))
-    results = {
-        "schema": SCHEMA,
-        "created_by": {"anomsynth": importlib.metadata.version("anomsynth")},
-        "versions": versions(),
-        "predictor": {"score_maps": sorted({counts.about.source for counts in counted})},
-        "sets": sets,
-    }
+            for name, scores in sets.items()
+        },
+    )
     if out is not None:
-        _write_frames(counted, out)
-        write_json(out / RESULTS, results)
+        write_results(results, out)
     return results
+
+
+def _judge_set(
+    name: str, scores: Mapping[str, ScoreCounts], components: Mapping[str, ComponentResult], own_masks: bool
+) -> AnomalySetResult:
+    """Judge all scores of a set."""
+    notes: list[str] = []
+    for score, counts in scores.items():
+        notes += counts.notes
+        if counts.protocol.components and score not in components:
+            notes.append(NO_COMPONENTS)
+        if rounded := sum(not found.exact for found in counts.frames.values()):
+            notes.append(
+                f"{score}: the float64 values of {rounded} of {len(counts.frames)} score maps were rounded to "
+                "float32 before they were judged."
+            )
+    first = next(iter(scores.values()))
+    about = first.about
+    return judge_counts(
+        CountedSet(
+            name,
+            about.benchmark or None,
+            about.layout,
+            tuple(sorted(first.frames)),
+            tuple(dict.fromkeys(notes)),
+            about.part,
+            about.labels,
+            about.options,
+        ),
+        scores,
+        components=components,
+        own_masks=own_masks,
+        beside={score: _beside(counts) for score, counts in scores.items()},
+    )
+
+
+def _beside(counts: ScoreCounts) -> dict[str, Any]:
+    """What a score that came from files has to say of them."""
+    digest = InputDigest()
+    for frame in sorted(counts.frames):
+        digest.add(frame, counts.frames[frame].hashes)
+    kinds = {found.kind for found in counts.frames.values()}
+    return {
+        "inputs_sha256": digest.hexdigest(),
+        "stored_as": sorted(kinds),
+        "judged_as": sorted({_JUDGED_AS[kind] for kind in kinds}),
+    }
 
 
 def _check_alike(first: ScoreCounts, counts: ScoreCounts) -> None:
     """Refuse scores of one set that one entry cannot tell of."""
     scores = f"{first.about.score} and {counts.about.score} of {first.about.set}"
     for one, other in ((first, counts), (counts, first)):
-        if alone := sorted(one.frames - other.frames):
+        if alone := sorted(one.frames.keys() - other.frames.keys()):
             raise UserError(
                 f"{scores} were counted over different frames: {len(alone)} are only in {one.about.score}, the first "
                 f"{alone[0]}. Count both over the same frames, or give the sets different names with --set-name."
@@ -185,10 +257,13 @@ def _check_alike(first: ScoreCounts, counts: ScoreCounts) -> None:
             f"{scores} were counted over different labels: {_told(first)} and {_told(counts)} pixels. Count both "
             "over the same labels, or give the sets different names with --set-name."
         )
-    for key in ("benchmark", "layout"):
+    for key in ("benchmark", "layout", "protocol", "tpr", "part", "labels", "options"):
         mine, theirs = getattr(first.about, key), getattr(counts.about, key)
         if mine != theirs:
-            raise UserError(f"{scores} differ in their {key}: {mine!r} and {theirs!r}. Count both over one folder.")
+            raise UserError(
+                f"{scores} differ in their {key}: {mine!r} and {theirs!r}. Count both over one folder and by the "
+                "same rules, or give the sets different names with --set-name."
+            )
 
 
 def _told(counts: ScoreCounts) -> str:
@@ -196,37 +271,28 @@ def _told(counts: ScoreCounts) -> str:
     return f"{pixels.known} known, {pixels.anomaly} anomaly and {pixels.ignore} void"
 
 
-def _write_frames(counted: Sequence[ScoreCounts], out: Path) -> None:
-    """frames.json and counts.npz (`frame_figures.py`); a mean over frames has no pool to draw from, so no counts."""
-    of_frame: dict[str, dict[str, Any]] = {}
-    rounded: dict[str, dict[str, Any]] = {}
-    for counts in counted:
-        name, score = counts.about.set, counts.about.score
-        of_frame.setdefault(name, {})[score] = {frame: counts.of_frame[frame] for frame in sorted(counts.frames)}
-        if counts.rounded:
-            rounded.setdefault(name, {})[score] = [counts.rounded[frame] for frame in sorted(counts.frames)]
-    write_json(out / FRAMES, {"schema": SCHEMA, "sets": of_frame})
-    save_counts(out / COUNTS, rounded)
-
-
-def _judge_components(paired: PairedSet, counts: ScoreCounts) -> ComponentResult:
+def _judge_components(paired: PairedSet, counts: ScoreCounts, threads: int) -> ComponentResult:
     """The component figures at the threshold with the best F1 of the official curve on the same frames."""
     assert counts.protocol.components is not None
     check_judgeable(paired.name, counts.pixels)
     metrics = ComponentMetrics(counts.protocol.components)
     threshold = counts.binned.result().best_threshold
-    read = read_ahead(paired.pairs, _read)
-    name = f"{paired.name}: components"
-    for pair, (values, label) in track(read, name, total=len(paired.pairs), unit="frames"):
+
+    def judge(pair: ScorePair) -> None:
+        values, label = _read(pair)
         metrics.add(values, threshold, label, str(pair.score))
+
+    judged = read_ahead(paired.pairs, judge, threads)
+    for _ in track(judged, f"{paired.name}: components", total=len(paired.pairs), unit="frames"):
+        pass
     return metrics.result()
 
 
-def _check_labels(paired: PairedSet) -> None:
+def _check_labels(paired: PairedSet, threads: int) -> None:
     """Refuse labels that cannot be judged, before the score maps are read."""
     pixels = PixelCounts()
-    for pair in track(paired.pairs, "labels", total=len(paired.pairs), unit="files"):
-        found = PixelCounts.of(pair.label.read())
+    read = read_ahead(paired.pairs, _label_pixels, threads)
+    for pair, found in track(read, "labels", total=len(paired.pairs), unit="files"):
         if not found.known and not found.anomaly:
             raise UserError(
                 f"The label {pair.label.path} is void everywhere (all {IGNORE}), as the stand-ins of hidden test "
@@ -235,6 +301,10 @@ def _check_labels(paired: PairedSet) -> None:
         pixels += found
     if not paired.missing:
         check_judgeable(paired.name, pixels)
+
+
+def _label_pixels(pair: ScorePair) -> PixelCounts:
+    return PixelCounts.of(pair.label.read())
 
 
 def _read(pair: ScorePair) -> tuple[ScoreMap, UInt8[np.ndarray, "h w"]]:
@@ -248,59 +318,10 @@ def _read(pair: ScorePair) -> tuple[ScoreMap, UInt8[np.ndarray, "h w"]]:
     return values, label
 
 
-def _read_hashed(pair: ScorePair) -> tuple[ScoreMap, UInt8[np.ndarray, "h w"], dict[str, str]]:
-    """And the sha256 of both files, while the system still holds them."""
-    values, label = _read(pair)
+def _hashes(pair: ScorePair) -> dict[str, str]:
+    """The sha256 of both files, while the system still holds them."""
     hashes = {}
     for part, path in (("score", pair.score), ("label", pair.label.path)):
         with path.open("rb") as file:
             hashes[part] = hashlib.file_digest(file, "sha256").hexdigest()
-    return values, label, hashes
-
-
-def _set_entry(counts: ScoreCounts) -> dict[str, Any]:
-    pixels = {"known": counts.pixels.known, "anomaly": counts.pixels.anomaly, "ignore": counts.pixels.ignore}
-    return {
-        "benchmark": counts.about.benchmark or None,
-        "layout": counts.about.layout,
-        "frames": len(counts.frames),
-        "notes": [],
-        "pixels": pixels,
-        "scores": {},
-    }
-
-
-def _score_entry(counts: ScoreCounts, components: ComponentResult | None) -> dict[str, Any]:
-    """Figures and convention of one score."""
-    protocol = counts.protocol
-    rules = convention(protocol.reach)
-    digest = InputDigest()
-    for frame in sorted(counts.frames):
-        digest.add(frame, counts.hashes[frame])
-    entry: dict[str, Any] = {
-        "protocol": protocol.name,
-        "convention": rules,
-        "inputs_sha256": digest.hexdigest(),
-        "stored_as": sorted(set(counts.kinds.values())),
-        "judged_as": sorted({_JUDGED_AS[kind] for kind in counts.kinds.values()}),
-    }
-    if protocol.pooling == "per-image":
-        judged = {frame: figures for frame, figures in counts.of_frame.items() if figures is not None}
-        rules["pooling"] = "mean over frames; frames of one class are passed over"
-        entry |= {"frames_judged": len(judged), "frames_of_one_class": len(counts.of_frame) - len(judged)}
-        return {"metrics": mean_over_frames(counts.about.set, judged), **entry}
-    result = counts.pool.result(reach=protocol.reach)
-    metrics = dict(result.metrics)
-    entry |= {"threshold95": result.point.threshold, "best_F1_threshold": result.best_threshold}
-    # The bootstrap reads FPR95 at the first threshold with TPR >= .95.
-    drawn = intervals([counts.rounded[frame] for frame in sorted(counts.frames)])
-    entry["intervals"] = interval_rows(
-        {figure: found for figure, found in drawn.items() if figure != "FPR95" or protocol.reach == "first"}
-    )
-    if components is not None:
-        entry["intervals"] += interval_rows(component_intervals(components.frames))
-    if protocol.binned:
-        further, beside = official_entry(protocol, counts.binned.result(), components)
-        metrics |= further
-        entry |= beside
-    return {"metrics": metrics, **entry}
+    return hashes

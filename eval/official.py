@@ -7,6 +7,7 @@ maps wait on disk until then: in memory, those of thirty frames and six scores w
 
 from __future__ import annotations
 
+import itertools
 import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,14 +21,10 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from eval.benchmarks import BenchmarkSet
-from eval.metrics.binned import CONVENTION, BinnedMetrics, BinnedResult
-from eval.metrics.bootstrap import Interval
-from eval.metrics.component import ComponentMetrics, ComponentResult, convention
-from eval.metrics.frame_draws import component_intervals
-from eval.metrics.keys import FrameKeys
+from eval.metrics.binned import CONVENTION, BinnedResult
+from eval.metrics.component import ComponentMetrics, ComponentResult, Sizes, convention
 from eval.protocols import PROTOCOLS, Protocol
 from shards.errors import UserError
-from shards.progress import track
 
 
 def protocol_of(found: BenchmarkSet, chosen: Protocol | None = None) -> Protocol:
@@ -146,66 +143,43 @@ def official_entry(
     return metrics, entry
 
 
-class OfficialFigures:
-    """Collects the frames of a set for a protocol's own figures.
+class WaitingMaps:
+    """Keeps the score maps of a set until their threshold is known, and judges components then.
 
     Args:
-        protocol: with a binned curve.
+        sizes: which components count.
         scores: names of the scores.
-        folder: where score maps wait, four bytes a pixel, frame and score; None where no component is judged.
+        folder: where score maps wait, four bytes a pixel, frame and score.
     """
 
-    def __init__(self, protocol: Protocol, scores: Sequence[str], folder: Path | None) -> None:
-        self._protocol, self._folder = protocol, folder
-        self._binned = {name: BinnedMetrics() for name in scores}
+    def __init__(self, sizes: Sizes, scores: Sequence[str], folder: Path) -> None:
+        self._sizes, self._folder = sizes, folder
+        self._numbers = itertools.count()
         self._labels: dict[str, Path] = {}
         self._maps: dict[str, dict[str, Path]] = {name: {} for name in scores}
-        self.intervals: dict[str, Mapping[str, Interval]] = {}
-        """Of the component figures, by score; filled by `result`."""
 
     def add(
-        self,
-        frame: str,
-        keys: Mapping[str, FrameKeys],
-        scores: Mapping[str, Float32[np.ndarray, "h w"]],
-        label: UInt8[np.ndarray, "h w"],
+        self, frame: str, scores: Mapping[str, Float32[np.ndarray, "h w"]], label: UInt8[np.ndarray, "h w"]
     ) -> None:
-        """Take a frame: its keys and maps by score, and its label."""
-        for name, binned in self._binned.items():
-            binned.add_keys(keys[name], frame, half=False)
-        if self._protocol.components is None:
-            return
-        number = len(self._labels)
+        """Keep a frame's label and its maps by score; threads may do so at the same time.
+
+        Raises:
+            UserError: the disk is full, or gone.
+        """
+        number = next(self._numbers)
         self._labels[frame] = self._wait(f"{number}_label", label)
         for name, waiting in self._maps.items():
             waiting[frame] = self._wait(f"{number}_{name}", scores[name])
 
-    def result(self) -> dict[str, tuple[dict[str, float], dict[str, Any]]]:
-        """By score: what to add to its `metrics`, and beside them.
-
-        Raises:
-            UserError: the labels hold no anomaly or no known pixel.
-        """
-        found = {}
-        for name in track(self._binned, "components", total=len(self._binned), unit="scores"):
-            binned = self._binned[name].result()
-            components = self._components(name, binned.best_threshold)
-            if components is not None:
-                self.intervals[name] = component_intervals(components.frames)
-            found[name] = official_entry(self._protocol, binned, components)
-        return found
-
-    def _components(self, name: str, threshold: float) -> ComponentResult | None:
-        if self._protocol.components is None:
-            return None
-        metrics = ComponentMetrics(self._protocol.components)
-        for frame, path in self._maps[name].items():
-            score, label = (np.load(file, allow_pickle=False) for file in (path, self._labels[frame]))
-            metrics.add(score, threshold, label, frame)
+    def judge(self, score: str, threshold: float) -> ComponentResult:
+        """The component figures of a score at a threshold."""
+        metrics = ComponentMetrics(self._sizes)
+        for frame, path in self._maps[score].items():
+            found, label = (np.load(file, allow_pickle=False) for file in (path, self._labels[frame]))
+            metrics.add(found, threshold, label, frame)
         return metrics.result()
 
     def _wait(self, name: str, array: np.ndarray) -> Path:
-        assert self._folder is not None
         path = self._folder / f"{name}.npy"
         try:
             np.save(path, array, allow_pickle=False)

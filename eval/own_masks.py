@@ -1,7 +1,7 @@
 """Components of masks that a method hands in, instead of its score map cut at the official threshold.
 
-    results = judge_scores(paired, protocol, "mine", out=out)
-    add_components(results, paired, "mine", protocol, judge_masks(paired, protocol, Path("masks")))
+    masks = judge_masks(paired, protocol, Path("masks"))
+    judge_scores(paired, protocol, "mine", out=out, masks=masks)
 
 A mask is a file a frame, named like it: an 8-bit PNG or an .npy of uint8; anything but 0 is an anomaly. A method that
 segments objects need not have a threshold at all; AP and FPR95 are those of its score maps as ever.
@@ -11,16 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from eval.class_maps import map_files, read_map
-from eval.metrics.component import ComponentMetrics, ComponentResult, convention
+from eval.metrics.component import ComponentMetrics, ComponentResult
 from eval.protocols import Protocol
 from eval.scoremaps import PairedSet, frame_key
 from shards.errors import UserError
 from shards.progress import track
 
-_FIGURES = ("sIoU", "PPV", "F1_mean")
+HANDED_IN: Final = "masks that were handed in"
+"""What results.json says of where the predicted components come from."""
 
 
 def judge_masks(paired: PairedSet, protocol: Protocol, folder: Path) -> ComponentResult:
@@ -50,14 +51,7 @@ def judge_masks(paired: PairedSet, protocol: Protocol, folder: Path) -> Componen
     return metrics.result()
 
 
-def add_components(
-    results: Mapping[str, Any], paired: PairedSet, score: str, protocol: Protocol, found: ComponentResult
-) -> None:
-    """Put the figures into the content of a results.json, in the place of those at the official threshold."""
-    assert protocol.components is not None
-    entry = results["sets"][paired.name]["scores"][score]
-    for figure in _FIGURES:
-        entry["metrics"].pop(figure, None)
-    entry["metrics"].update(found.metrics)
-    entry.pop("component_threshold", None)
-    entry["component_convention"] = convention(protocol.components) | {"prediction": "masks that were handed in"}
+def told_of_masks(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands beside a score's metrics when its components are those of masks: no threshold made them."""
+    told = {key: value for key, value in entry.items() if key != "component_threshold"}
+    return told | {"component_convention": {**told["component_convention"], "prediction": HANDED_IN}}

@@ -1,4 +1,7 @@
-"""Judge a predictor on sets of benchmarks: every frame once, read ahead and judged behind the network."""
+"""Judge a predictor on sets of benchmarks: every frame once, read ahead and judged behind the network.
+
+Counting (`score_counts.py`) and judging what was counted (`judge_counts.py`) are those of score files.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 
 from eval.benchmarks import (
     AnySet,
     BenchmarkFrame,
     BenchmarkSet,
-    PixelCounts,
     SegmentationSet,
     count_pixels,
     read_frame,
@@ -23,25 +25,18 @@ from eval.benchmarks import (
 )
 from eval.benchmarks.encoding import CITYSCAPES_NAMES
 from eval.benchmarks.sets import Frame
-from eval.files import write_json
-from eval.frame_figures import COUNTS, FRAMES, ScoredFrames, save_counts
 from eval.inputs import InputDigest, hashes
+from eval.judge_counts import judge_counts
 from eval.metrics import SegmentationMetrics
-from eval.metrics.bootstrap import intervals
 from eval.metrics.conventions import TPR
-from eval.metrics.frame import judge_frame
-from eval.metrics.keys import frame_keys
-from eval.official import (
-    OfficialFigures,
-    check_room,
-    protocol_of,
-    room_needed,
-    waiting_room,
-)
-from eval.overlap import Behind, read_ahead
+from eval.metrics.groups import NO_GROUP
+from eval.official import WaitingMaps, check_room, protocol_of, room_needed, waiting_room
+from eval.overlap import Behind, judging_threads, read_ahead
 from eval.predictor import Prediction, Predictor, check_scores, predict
 from eval.protocols import Protocol
-from eval.results import CURVES, RESULTS, AnomalySetResult, Results, SegmentationSetResult
+from eval.result_files import write_results
+from eval.results import AnomalySetResult, Results, SegmentationSetResult
+from eval.score_counts import About, ScoreCounts
 from shards.errors import BadInput, UserError
 from shards.labels import IGNORE, KNOWN
 from shards.layouts.cityscapes import CityscapesFrame, read_image
@@ -63,6 +58,7 @@ def evaluate(
     *,
     protocol: Protocol | None = None,
     tpr: float = TPR,
+    workers: int | None = None,
 ) -> Results:
     """Judge a predictor on every set.
 
@@ -70,9 +66,11 @@ def evaluate(
         sets: from `eval.benchmarks.find_sets`, of one or several benchmarks.
         predictor: gives score maps and a semantic map for an image.
         scores: which scores to judge; all that the predictor has if empty.
-        out: folder for results.json and curves.json; nothing is written without it.
+        out: folder for the files of `write_results`; nothing is written without it.
         protocol: the rules for every anomaly set; by default those of its benchmark.
         tpr: the true positive rate that the false positive rate is read at, above 0 and at most 1.
+        workers: frames that are judged at a time, beside the network; by default as many as this process has cores,
+            but one, 1 ... 8. Figures do not depend on it.
 
     Returns:
         The figures, by set.
@@ -86,7 +84,7 @@ def evaluate(
         raise UserError(f"--tpr is a share of the anomaly pixels, above 0 and at most 1, got {tpr:g}.")
     if out is not None and out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file: give a folder.")
-    wanted = check_scores(predictor, scores)
+    wanted, threads = check_scores(predictor, scores), judging_threads(workers, spare=1)
     names = [found.name for found in sets]
     if len(set(names)) != len(names):
         raise UserError(f"Two of the sets have one name: {', '.join(sorted(names))}.")
@@ -104,32 +102,29 @@ def evaluate(
         if isinstance(found, BenchmarkSet):
             with ExitStack() as stack:
                 room = stack.enter_context(waiting_room(out)) if rules[found.name].components else None
-                judged[found.name] = _judge_anomaly(
-                    found, pixels[found.name], predictor, wanted, rules[found.name], tpr, room
-                )
+                judged[found.name] = _judge_anomaly(found, predictor, wanted, rules[found.name], tpr, room, threads)
         else:
             judged[found.name] = _judge_segmentation(found, predictor)
     results = Results(predictor.describe, judged)
     if out is not None:
-        write_json(out / CURVES, results.curves(), indent=None)
-        write_json(out / FRAMES, results.frames())
-        save_counts(out / COUNTS, results.counts())
-        write_json(out / RESULTS, results.as_json())
+        write_results(results, out)
     return results
 
 
 def _judge_anomaly(
     found: BenchmarkSet,
-    pixels: PixelCounts,
     predictor: Predictor,
     scores: Sequence[str],
     protocol: Protocol,
     tpr: float,
     room: Path | None,
+    threads: int,
 ) -> AnomalySetResult:
-    usual = protocol.reach == "first" and tpr == TPR
-    scored = {name: ScoredFrames() for name in scores}
+    counted = {name: ScoreCounts(_about(found, name, protocol, tpr), protocol) for name in scores}
+    waiting = None if room is None or protocol.components is None else WaitingMaps(protocol.components, scores, room)
     segmentation, digest = SegmentationMetrics(), InputDigest()
+    confusions: dict[str, Int64[np.ndarray, "c c"]] = {}
+    groups = {frame.name: frame.group for frame in found.frames if isinstance(frame, BenchmarkFrame)}
 
     def judge(
         frame: str,
@@ -138,18 +133,13 @@ def _judge_anomaly(
         classes: UInt8[np.ndarray, "h w"] | None,
     ) -> None:
         if classes is not None and prediction.semantic is not None:
-            segmentation.add(prediction.semantic, classes, frame)
-        keys = {name: frame_keys(prediction.scores[name], label, frame) for name in scores}
-        for name, frames in scored.items():
-            frames.add(frame, keys[name])
-            if not usual:
-                alone = judge_frame(keys[name], reach=protocol.reach, tpr=tpr)
-                frames.metrics[frame] = None if alone is None else alone.metrics
-        if official is not None:
-            official.add(frame, keys, prediction.scores, label)
+            confusions[frame] = segmentation.count(prediction.semantic, classes, frame)
+        for name, counts in counted.items():
+            counts.add(frame, prediction.scores[name], label, frame, group=groups.get(frame, NO_GROUP))
+        if waiting is not None:
+            waiting.add(frame, prediction.scores, label)
 
-    official = OfficialFigures(protocol, scores, room) if protocol.binned else None
-    with Behind() as behind:
+    with Behind(threads) as behind:
         read = read_ahead(found.frames, _hashed(_read_anomaly_frame))
         for frame, ((image, label, classes), files) in track(
             read, found.name, total=len(found.frames), unit="frames"
@@ -157,35 +147,34 @@ def _judge_anomaly(
             digest.add(frame.name, files)
             prediction = predict(predictor, image, scores, frame.name, semantic=classes is not None)
             behind(judge, frame.name, prediction, label, classes)
-        behind.wait()
-        further = {} if official is None else official.result()
-    judged = AnomalySetResult(
+    components = {}
+    if waiting is not None:
+        for name in track(scores, "components", total=len(scores), unit="scores"):
+            components[name] = waiting.judge(name, counted[name].binned.result().best_threshold)
+    for frame in found.frames:
+        if frame.name in confusions:
+            segmentation.add_counted(confusions[frame.name])
+    return judge_counts(
         found,
-        pixels,
-        scores={name: frames.pool.result(reach=protocol.reach, tpr=tpr) for name, frames in scored.items()},
-        frames={name: frames.metrics for name, frames in scored.items()},
-        counts={name: frames.counts for name, frames in scored.items()},
-        intervals={
-            # The bootstrap pools pixels, and reads FPR95 at the first threshold with TPR >= .95.
-            name: {
-                figure: interval
-                for figure, interval in intervals(frames.counts).items()
-                if usual or not figure.startswith("FPR")
-            }
-            if protocol.pooling == "pooled"
-            else {}
-            for name, frames in scored.items()
-        },
+        counted,
+        components=components,
         inputs_sha256=digest.hexdigest(),
-        official=further,
-        official_intervals={} if official is None else official.intervals,
         segmentation=segmentation.result() if segmentation.confusion.any() else None,
-        protocol=protocol,
-        tpr=tpr,
     )
-    for name in scores:
-        judged.metrics(name)  # a mean over frames of which none has figures is told before anything is written
-    return judged
+
+
+def _about(found: BenchmarkSet, score: str, protocol: Protocol, tpr: float) -> About:
+    return About(
+        found.name,
+        score,
+        protocol.name,
+        found.benchmark,
+        found.layout,
+        tpr=tpr,
+        part=found.part,
+        labels=found.labels,
+        options=found.options,
+    )
 
 
 def _judge_segmentation(found: SegmentationSet, predictor: Predictor) -> SegmentationSetResult:

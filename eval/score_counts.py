@@ -1,5 +1,8 @@
-"""What is counted of a set of score maps: kept apart from judging, so that the pieces of a benchmark can be counted
-anywhere, saved, and judged together.
+"""What is counted of one score on one set, whether a network or files gave it: kept apart from judging, so that the
+pieces of a benchmark can be counted anywhere, by several threads or machines, saved, and judged together.
+
+    a pool of all pixels        the exact figures and curves (`metrics/pixel.py`), towns and weathers apart
+    a record of every frame     its own figures, and what the bootstrap, the histograms and the official curve need
 """
 
 from __future__ import annotations
@@ -7,9 +10,10 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -17,19 +21,20 @@ from jaxtyping import UInt8
 
 from eval.benchmarks import PixelCounts
 from eval.files import write_arrays
-from eval.metrics import PixelMetrics
-from eval.metrics.binned import BinnedMetrics, FrameBins
-from eval.metrics.bootstrap import FIGURES, FrameCounts
+from eval.metrics.binned import BinnedMetrics, FrameBins, frame_bins
+from eval.metrics.bootstrap import FrameCounts
+from eval.metrics.conventions import TPR
 from eval.metrics.frame import judge_frame
-from eval.metrics.keys import frame_keys
+from eval.metrics.groups import NO_GROUP, GroupedPixels
+from eval.metrics.keys import FrameKeys, frame_keys
+from eval.metrics.pixel import fpr_name
 from eval.protocols import PROTOCOLS, Protocol
 from eval.scoremaps import ScoreMap
 from shards.errors import UserError
 
-PART_SCHEMA: Final = 2
-_SIDES: Final = ("known", "anomaly")
+PART_SCHEMA: Final = 3
 _COLUMNS: Final[Mapping[str, Mapping[str, type]]] = {
-    "binned": {"thresholds": np.float64, "tp": np.int64, "fp": np.int64},
+    "bins": {"thresholds": np.float64, "tp": np.int64, "fp": np.int64},
     "rounded": {"bins": np.uint32, "known": np.uint32, "anomaly": np.uint32},
 }
 """Arrays of all frames, one after the other."""
@@ -37,15 +42,19 @@ _COLUMNS: Final[Mapping[str, Mapping[str, type]]] = {
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What was counted; parts that differ in it are of different sets.
+    """What is counted; parts that differ in it are of different sets.
 
     Attributes:
         set: name of the set, the key in results.json.
         score: name of the score, the key below it.
-        protocol: a key of `PROTOCOLS`.
+        protocol: name of the rules.
         benchmark: the benchmark that the labels were recognised as; empty for bare label files.
-        layout: official, flat or files.
-        source: name of the folder that held the score maps.
+        layout: official, flat, shards or files.
+        source: what the scores come from: name of the folder that held the score maps; empty for a network.
+        tpr: the true positive rate that the false positive rate is read at.
+        part: which set of the benchmark it is; empty where nothing tells.
+        labels: how they are stored, in words.
+        options: of the benchmark, where they are not the default; JSON types.
     """
 
     set: str
@@ -53,45 +62,100 @@ class About:
     protocol: str
     benchmark: str
     layout: str
-    source: str
+    source: str = ""
+    tpr: float = TPR
+    part: str = ""
+    labels: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedSet:
+    """A set that is known by its counts alone; its attributes are those of a `BenchmarkSet`.
+
+    Attributes:
+        name: the key in results.json.
+        benchmark: None for bare label files.
+        layout: official, flat or files.
+        frames: their names, in order.
+        notes: sentences for people.
+        part: which set of the benchmark it is; empty where nothing tells.
+        labels: how they are stored, in words.
+        options: of the benchmark, where they are not the default.
+    """
+
+    name: str
+    benchmark: str | None
+    layout: str
+    frames: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    part: str = ""
+    labels: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedFrame:
+    """What is kept of a frame once its pixels are pooled.
+
+    Attributes:
+        metrics: its own figures; None for a frame that lacks anomaly or known pixels.
+        pixels: by label.
+        rounded: its counts over rounded scores.
+        bins: of the official curve; None where the rules have none, and for a frame that is void everywhere.
+        kind: what the score map holds: float16, float32 or float64.
+        exact: whether the score map was judged as it is: float64 values that are no float32 are rounded.
+        hashes: sha256 of its files by part, where each score has files of its own.
+        group: the town or the weather that it is from; empty if the benchmark names none.
+    """
+
+    metrics: Mapping[str, float] | None
+    pixels: PixelCounts
+    rounded: FrameCounts
+    bins: FrameBins | None = None
+    kind: str = "float32"
+    exact: bool = True
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    group: str = NO_GROUP
 
 
 @dataclass(slots=True)
 class ScoreCounts:
-    """The counts of one score on one set, or on a part of it.
+    """The counts of one score on one set, or on a part of it. Threads may add frames at the same time.
 
     Attributes:
         about: what is counted.
-        frames: names of the frames that were counted.
-        missing: names of the set's frames that were not.
-        pixels: the labels' pixels.
-        pool: all pixels, where the protocol pools them.
-        binned: the frames' thresholds, where the protocol's own curve is a binned one.
-        of_frame: figures of each frame by the protocol's FPR95; None for a frame of one class.
-        rounded: each frame's counts over rounded scores, for the bootstrap.
-        hashes: sha256 of each frame's score map and label.
-        kinds: what each frame's score map holds: float16, float32 or float64.
-        inexact: names of the frames whose float64 scores are no float32 and were rounded.
+        protocol: the rules that it is counted by.
+        missing: names of the set's frames that are not counted.
         notes: sentences for people.
+        pool: all pixels, by group.
+        frames: what is kept of each frame by name, in any order: what is made of them goes by name.
     """
 
     about: About
-    frames: set[str] = field(default_factory=set)
+    protocol: Protocol
     missing: set[str] = field(default_factory=set)
-    pixels: PixelCounts = field(default_factory=PixelCounts)
-    pool: PixelMetrics = field(default_factory=PixelMetrics)
-    binned: BinnedMetrics = field(default_factory=BinnedMetrics)
-    of_frame: dict[str, Mapping[str, float] | None] = field(default_factory=dict)
-    rounded: dict[str, FrameCounts] = field(default_factory=dict)
-    hashes: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    kinds: dict[str, str] = field(default_factory=dict)
-    inexact: set[str] = field(default_factory=set)
     notes: tuple[str, ...] = ()
+    pool: GroupedPixels = field(default_factory=GroupedPixels)
+    frames: dict[str, CountedFrame] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     @property
-    def protocol(self) -> Protocol:
-        """The rules that it is counted by."""
-        return PROTOCOLS[self.about.protocol]
+    def pixels(self) -> PixelCounts:
+        """The pixels of all frames."""
+        return sum((found.pixels for found in self.frames.values()), PixelCounts())
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """Frame -> group."""
+        return {name: found.group for name, found in self.frames.items()}
+
+    @property
+    def binned(self) -> BinnedMetrics:
+        """The official curve of the frames."""
+        metrics = BinnedMetrics()
+        metrics.frames = [found.bins for found in self.frames.values() if found.bins is not None]
+        return metrics
 
     def add(
         self,
@@ -100,6 +164,7 @@ class ScoreCounts:
         label: UInt8[np.ndarray, "h w"],
         file: str,
         hashes: Mapping[str, str] | None = None,
+        group: str = NO_GROUP,
     ) -> None:
         """Count a frame.
 
@@ -109,24 +174,34 @@ class ScoreCounts:
             label: (H, W) uint8: 0 known, 1 anomaly, 255 ignore.
             file: of the score map, for the error.
             hashes: sha256 of its files, by part.
+            group: the town or the weather that it is from.
 
         Raises:
             UserError: sizes that differ; values that are not finite, or too far apart for the binned curve.
         """
         keys = frame_keys(score, label, file)
-        alone = judge_frame(keys, reach=self.protocol.reach)
-        if self.protocol.pooling == "pooled":
-            self.pool.add_keys(keys)
-            self.rounded[frame] = FrameCounts.of(keys)
-        if self.protocol.binned:
-            self.binned.add_keys(keys, frame, half=score.dtype == np.float16)
-        self.of_frame[frame] = None if alone is None else dict(alone.metrics)
-        self.hashes[frame] = dict(hashes or {})
-        self.kinds[frame] = score.dtype.name
-        if score.dtype == np.float64 and (score.astype(np.float32) != score).any():
-            self.inexact.add(frame)
-        self.frames.add(frame)
-        self.pixels += PixelCounts.of(label)
+        alone = judge_frame(keys, reach=self.protocol.reach, tpr=self.about.tpr)
+        counted = CountedFrame(
+            metrics=None if alone is None else dict(alone.metrics),
+            pixels=_pixels(keys, label.size),
+            rounded=FrameCounts.of(keys),
+            bins=frame_bins(keys, frame, half=score.dtype == np.float16) if self.protocol.binned else None,
+            kind=score.dtype.name,
+            exact=score.dtype != np.float64 or bool((score.astype(np.float32) == score).all()),
+            hashes=dict(hashes or {}),
+            group=group,
+        )
+        with self._lock:  # a pool takes one frame at a time; what is in it does not depend on their order
+            self.pool.add_keys(keys, group)
+            self.frames[frame] = counted
+
+    def metrics_of(self, frames: Sequence[str]) -> dict[str, Mapping[str, float] | None]:
+        """Figures of single frames, in the order given."""
+        return {frame: self.frames[frame].metrics for frame in frames}
+
+    def rounded_of(self, frames: Sequence[str]) -> list[FrameCounts]:
+        """Rounded counts of single frames, in the order given."""
+        return [self.frames[frame].rounded for frame in frames]
 
     def merge(self, other: ScoreCounts) -> None:
         """Add another part of the same set; in whatever order, the figures are the same.
@@ -135,50 +210,50 @@ class ScoreCounts:
             UserError: it is of another set, score or protocol, or holds a frame that is counted already.
         """
         mine, theirs = asdict(self.about), asdict(other.about)
-        for key in ("set", "score", "protocol", "benchmark", "layout"):
-            if mine[key] != theirs[key]:
+        for key in mine:
+            if key != "source" and mine[key] != theirs[key]:
                 raise UserError(f"The parts differ in their {key}: {mine[key]!r} and {theirs[key]!r}.")
-        twice = sorted(self.frames & other.frames)
+        twice = sorted(self.frames.keys() & other.frames.keys())
         if twice:
             raise UserError(
                 f"{len(twice)} frames of {self.about.set} are counted in two parts, the first {twice[0]}."
             )
-        self.frames |= other.frames
-        self.missing = (self.missing | other.missing) - self.frames
-        self.pixels += other.pixels
         self.pool.merge(other.pool)
-        self.binned.merge(other.binned)
-        self.of_frame |= other.of_frame
-        self.rounded |= other.rounded
-        self.hashes |= other.hashes
-        self.kinds |= other.kinds
-        self.inexact |= other.inexact
+        self.frames |= other.frames
+        self.missing = (self.missing | other.missing) - self.frames.keys()
         self.notes = tuple(dict.fromkeys((*self.notes, *other.notes)))
 
     def save(self, path: Path) -> None:
-        """Write a part.
+        """Write a part; its rules must be one of `PROTOCOLS`.
 
         Raises:
             UserError: the file cannot be written.
         """
+        frames = dict(sorted(self.frames.items()))
         text = {
             "part": PART_SCHEMA,
             "about": asdict(self.about),
-            "frames": sorted(self.frames),
             "missing": sorted(self.missing),
-            "pixels": asdict(self.pixels),
-            "of_frame": dict(sorted(self.of_frame.items())),
             "notes": list(self.notes),
-            "hashes": dict(sorted(self.hashes.items())),
-            "kinds": dict(sorted(self.kinds.items())),
-            "inexact": sorted(self.inexact),
-            "binned": [[found.frame, found.thresholds.size] for found in self.binned.frames],
-            "rounded": [[frame, found.bins.size] for frame, found in self.rounded.items()],
+            "frames": {
+                name: {
+                    "metrics": found.metrics,
+                    "pixels": asdict(found.pixels),
+                    "kind": found.kind,
+                    "exact": found.exact,
+                    "hashes": dict(found.hashes),
+                    "group": found.group,
+                    "rounded": found.rounded.bins.size,
+                    "bins": None if found.bins is None else found.bins.thresholds.size,
+                }
+                for name, found in frames.items()
+            },
         }
         arrays: dict[str, Any] = {"part": np.frombuffer(json.dumps(text, allow_nan=False).encode(), np.uint8)}
         arrays |= self.pool.state()
-        for table, rows in (("binned", self.binned.frames), ("rounded", self.rounded.values())):
-            for column, kind in _COLUMNS[table].items():
+        for table, columns in _COLUMNS.items():
+            rows = [row for found in frames.values() if (row := getattr(found, table)) is not None]
+            for column, kind in columns.items():
                 arrays[f"{table}.{column}"] = np.concatenate(
                     [np.empty(0, kind), *(getattr(row, column) for row in rows)]
                 )
@@ -196,24 +271,29 @@ class ScoreCounts:
                 text = json.loads(arrays["part"].tobytes())
                 if text["part"] != PART_SCHEMA:
                     raise ValueError(f"its schema is {text['part']}, not {PART_SCHEMA}")
-                about = About(**text["about"])
+                about = About(**text["about"] | {"labels": tuple(text["about"]["labels"])})
                 if about.protocol not in PROTOCOLS:
                     raise ValueError(f"it knows a protocol {about.protocol!r}")
-                binned = BinnedMetrics()
-                binned.frames = [FrameBins(frame, *row) for frame, row in _rows(text, arrays, "binned")]
+                rounded, bins = (dict(_rows(text["frames"], arrays, table)) for table in ("rounded", "bins"))
                 found = cls(
-                    about=about,
-                    frames=set(text["frames"]),
+                    about,
+                    PROTOCOLS[about.protocol],
                     missing=set(text["missing"]),
-                    pixels=PixelCounts(**text["pixels"]),
-                    pool=PixelMetrics.of(arrays),
-                    binned=binned,
-                    of_frame=text["of_frame"],
-                    rounded={frame: FrameCounts(*row) for frame, row in _rows(text, arrays, "rounded")},
-                    hashes=text["hashes"],
-                    kinds=text["kinds"],
-                    inexact=set(text["inexact"]),
                     notes=tuple(text["notes"]),
+                    pool=GroupedPixels.of(arrays, sorted({entry["group"] for entry in text["frames"].values()})),
+                    frames={
+                        name: CountedFrame(
+                            metrics=entry["metrics"],
+                            pixels=PixelCounts(**entry["pixels"]),
+                            rounded=FrameCounts(*rounded[name]),
+                            bins=FrameBins(name, *bins[name]) if name in bins else None,
+                            kind=entry["kind"],
+                            exact=entry["exact"],
+                            hashes=entry["hashes"],
+                            group=entry["group"],
+                        )
+                        for name, entry in text["frames"].items()
+                    },
                 )
                 found._check()
                 return found
@@ -227,45 +307,48 @@ class ScoreCounts:
 
     def _check(self) -> None:
         """Raises ValueError where what was counted of the frames does not fit together."""
-        pooled = self.frames if self.protocol.pooling == "pooled" else set()
-        for what, named, expected in (
-            ("figures", self.of_frame, self.frames),
-            ("hashes", self.hashes, self.frames),
-            ("kinds", self.kinds, self.frames),
-            ("rounded scores", self.rounded, pooled),
-        ):
-            if set(named) != expected:
-                raise ValueError(f"its {what} are of other frames")
-        binned = {found.frame for found in self.binned.frames}
-        if self.frames & self.missing or not (self.inexact | binned) <= self.frames:
+        if self.frames.keys() & self.missing:
             raise ValueError("its frames do not fit together")
-        for frame, figures in self.of_frame.items():
-            if figures is not None and (
-                set(figures) != set(FIGURES) or not all(0 <= value <= 1 for value in figures.values())
-            ):
-                raise ValueError(f"{frame} has the figures {figures}")
-        if not all(isinstance(found, dict) for found in self.hashes.values()):
-            raise ValueError("its hashes are broken")
-        if not set(self.kinds.values()) <= {"float16", "float32", "float64"}:
-            raise ValueError(f"its score maps hold {sorted(set(self.kinds.values()))}")
-        if not pooled:
-            return
-        for side, pool in (("known", self.pool.known), ("anomaly", self.pool.anomaly)):
-            counted = sum(int(getattr(found, side).sum()) for found in self.rounded.values())
-            if not pool.total == counted == getattr(self.pixels, side):
-                raise ValueError(f"its {side} pixels do not add up")
+        figures = {"AP", "AUROC", fpr_name(self.about.tpr), "best_F1"}
+        for name, found in self.frames.items():
+            alone = found.metrics
+            if alone is not None and (set(alone) != figures or not all(0 <= value <= 1 for value in alone.values())):
+                raise ValueError(f"{name} has the figures {alone}")
+            if found.kind not in ("float16", "float32", "float64"):
+                raise ValueError(f"the score map of {name} holds {found.kind}")
+            if not isinstance(found.hashes, dict):
+                raise ValueError(f"the hashes of {name} are broken")
+            curve = found.bins
+            if self.protocol.binned and (curve is None) != (found.pixels.known + found.pixels.anomaly == 0):
+                raise ValueError(f"the curve of {name} is missing or too much")
+            for side, points in (("known", "fp"), ("anomaly", "tp")):
+                sums = [int(getattr(found.rounded, side).sum())]
+                sums += [] if curve is None else [int(getattr(curve, points).sum())]
+                if set(sums) != {getattr(found.pixels, side)}:
+                    raise ValueError(f"the {side} pixels of {name} do not add up")
+        for group, pool in self.pool.pools.items():
+            pixels = sum((found.pixels for found in self.frames.values() if found.group == group), PixelCounts())
+            for side, counted in (("known", pool.known), ("anomaly", pool.anomaly)):
+                if counted.total != getattr(pixels, side):
+                    raise ValueError(f"its {side} pixels do not add up")
+
+
+def _pixels(keys: FrameKeys, total: int) -> PixelCounts:
+    """Of a frame that was taken apart: what is neither known nor an anomaly is void."""
+    return PixelCounts(keys.known.size, keys.anomaly.size, total - keys.known.size - keys.anomaly.size)
 
 
 def _rows(
-    text: Mapping[str, Any], arrays: Mapping[str, np.ndarray], table: str
+    frames: Mapping[str, Mapping[str, Any]], arrays: Mapping[str, np.ndarray], table: str
 ) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
-    """(frame, its arrays) of a table."""
-    ends = np.cumsum([size for _, size in text[table]], dtype=np.int64)
+    """(frame, its arrays) of a table; frames without a row are left out."""
+    sizes = {name: entry[table] for name, entry in frames.items() if entry[table] is not None}
+    ends = np.cumsum(list(sizes.values()), dtype=np.int64)
     columns = []
     for column, kind in _COLUMNS[table].items():
         array = arrays[f"{table}.{column}"]
         if array.dtype != kind or array.size != (ends[-1] if ends.size else 0):
             raise ValueError(f"{table}.{column} is {array.dtype} of shape {array.shape}")
         columns.append(np.split(array, ends)[:-1])
-    for (frame, _), *row in zip(text[table], *columns, strict=True):
-        yield frame, tuple(row)
+    for name, *row in zip(sizes, *columns, strict=True):
+        yield name, tuple(row)

@@ -26,6 +26,7 @@ from anomsynth.commands.options import (
     Threads,
     Tile,
     Weights,
+    Workers,
     network,
     split_words,
 )
@@ -79,6 +80,7 @@ def _add_command(benchmark: str, summary: str) -> None:
         precision: Precision = "float32",
         device: Device = "auto",
         threads: Threads = None,
+        workers: Workers = None,
         protocol: Protocol = None,
         tpr: Tpr = None,
         overrides: BenchmarkOptions = None,
@@ -109,7 +111,7 @@ def _add_command(benchmark: str, summary: str) -> None:
             batch=batch,
             precision=precision,
         )
-        _judge(sets, predictor, score, out, rules, tpr)
+        _judge(sets, predictor, score, out, rules, tpr, workers)
 
     example = f"anomsynth eval {benchmark} --data {benchmark.upper()} --checkpoint RUN --out REPORT"
     command.__doc__ = f"{summary}\n\nExample: `{example}`"
@@ -237,13 +239,15 @@ def _judge(
     out: Path | None,
     protocol: ProtocolRules | None,
     tpr: float | None,
+    workers: int | None,
 ) -> None:
     from eval.metrics.conventions import TPR
     from eval.report import tables, write_page
     from eval.report.table import further_lines
     from eval.run import evaluate
 
-    results = evaluate(sets, predictor, split_words(score), out, protocol=protocol, tpr=TPR if tpr is None else tpr)
+    share = TPR if tpr is None else tpr
+    results = evaluate(sets, predictor, split_words(score), out, protocol=protocol, tpr=share, workers=workers)
     content = results.as_json()
     screen = console()
     for table in tables(content):

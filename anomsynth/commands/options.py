@@ -58,6 +58,10 @@ Precision = Annotated[
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads of the network; default: all cores.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, metavar="N", help="Frames judged at a time; default: free cores, at most 8."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the evaluation that --out holds.")]
 Layout = Annotated[bool, typer.Option("--layout", help="Say what is recognised in the folders, and stop.")]
 

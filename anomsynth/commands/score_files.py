@@ -23,12 +23,15 @@ from anomsynth.commands.options import (
     Threads,
     Tile,
     Weights,
+    Workers,
     network,
 )
 from anomsynth.commands.screen import console
 from shards.errors import UserError
 
-Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for results.json.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Folder for results.json, curves.json and report.html.")
+]
 
 
 def scores(
@@ -73,6 +76,17 @@ def scores(
         Path | None,
         typer.Option("--masks", metavar="DIR", help="A method's own masks, to judge components by instead."),
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            "--images", metavar="DIR", help="Images of the frames, for the page; default: those of the benchmark."
+        ),
+    ] = None,
+    tpr: Annotated[
+        float | None,
+        typer.Option("--tpr", metavar="SHARE", help="True positive rate at which FPR is read; default: 0.95."),
+    ] = None,
+    workers: Workers = None,
     allow_extra: Annotated[bool, typer.Option("--allow-extra", help="Pass over score maps without a label.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -88,15 +102,19 @@ def scores(
     from eval.class_maps import add_segmentation, judge_classes
     from eval.files import write_json
     from eval.judge_scores import count_scores, judge_scores
-    from eval.own_masks import add_components, judge_masks
+    from eval.metrics.conventions import TPR
+    from eval.own_masks import judge_masks
+    from eval.pictures import StoredPictures
     from eval.protocols import encoding_named, protocol_named
+    from eval.report import write_page
     from eval.results import RESULTS, check_out
     from eval.scoremaps import find_pairs
 
     if out is not None and part is not None:
         raise UserError("Give either --out DIR to judge the whole set, or --part FILE to count a part of it.")
-    if (semantic or masks) and part is not None:
-        raise UserError("--semantic and --masks are judged with the whole set, not with a --part of it.")
+    if (semantic or masks or images) and part is not None:
+        raise UserError("--semantic, --masks and --images go with the whole set, not with a --part of it.")
+    share = TPR if tpr is None else tpr
     check_out(out, overwrite=overwrite)
     rules = protocol_named(protocol)
     paired = find_pairs(
@@ -111,19 +129,21 @@ def scores(
     )
     source = scores.resolve().name
     if part is None:
-        # Class maps and masks first: if they are broken, nothing has been written.
+        # Images, class maps and masks first: if they are broken, nothing has been written.
+        pictures = StoredPictures(paired, images)
         classes = None if semantic is None else judge_classes(labels, paired, semantic)
         components = None if masks is None else judge_masks(paired, rules, masks)
-        results = judge_scores(paired, rules, score_name, source=source, out=out)
+        results = judge_scores(
+            paired, rules, score_name, source=source, out=out, tpr=share, workers=workers, masks=components
+        )
+        content = results.as_json()
         if classes is not None:
-            add_segmentation(results, classes)
-        if components is not None:
-            add_components(results, paired, score_name, rules, components)
-        if out is not None and (semantic or masks):
-            write_json(out / RESULTS, results)
-        _print(results, out)
+            add_segmentation(content, classes)
+            if out is not None:
+                write_json(out / RESULTS, content)
+        _print(content, out, None if out is None else write_page(results, pictures, out))
         return
-    counts = count_scores(paired, rules, score_name, source)
+    counts = count_scores(paired, rules, score_name, source, tpr=share, workers=workers)
     counts.save(part)
     total = len(counts.frames) + len(counts.missing)
     print(f"Counted {len(counts.frames)} of {total} frames of {paired.name}: {part}")
@@ -141,10 +161,12 @@ def merge(
     Example: `anomsynth eval merge part1.npz part2.npz --out report`
     """
     from eval.judge_scores import merge_parts
+    from eval.report import write_page
     from eval.results import check_out
 
     check_out(out, overwrite=overwrite)
-    _print(merge_parts(parts, out), out)
+    results = merge_parts(parts, out)
+    _print(results.as_json(), out, None if out is None else write_page(results, None, out))
 
 
 def submit(
@@ -215,7 +237,7 @@ def submit(
     print(f"{len(done.files)} files: {out}")
 
 
-def _print(results: Mapping[str, Any], out: Path | None) -> None:
+def _print(results: Mapping[str, Any], out: Path | None, page: Path | None) -> None:
     from eval.report import tables
     from eval.report.table import further_lines
 
@@ -225,4 +247,4 @@ def _print(results: Mapping[str, Any], out: Path | None) -> None:
     for line in further_lines(results):
         print(line)
     if out is not None:
-        print(f"Figures: {out / 'results.json'}")
+        print(f"Figures: {out / 'results.json'}\nPage:    {page}")

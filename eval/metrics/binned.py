@@ -140,30 +140,9 @@ class BinnedMetrics:
         Raises:
             UserError: the scores lie too far apart for their precision.
         """
-        anomaly, known = in_order(keys.anomaly), in_order(keys.known)
-        every = scores_of(np.concatenate([anomaly[:1], known[:1], anomaly[-1:], known[-1:]]))
-        if not every.size:
-            return
-        low, high = float(every.min()), float(every.max())
-        margin = max(0.01 * (high - low), 0.01)
-        if half and low < 0:
-            halves = [scores_of(side).astype(np.float16) for side in (keys.anomaly, keys.known)]
-            with np.errstate(over="ignore", invalid="ignore"):  # told below
-                found = [np.quantile(side, _SHARES) for side in halves if side.size]
-        else:
-            halves, found = [], [quantiles(side, half=half) for side in (anomaly, known)]
-        edges = np.unique(np.concatenate([*found, [low - margin]]))
-        if not np.isfinite(edges).all():
-            raise UserError(
-                f"The scores of {frame} lie further apart than {'float16' if half else 'float32'} can hold; "
-                "scale them, for example to 0..1."
-            )
-        if halves:
-            tp, fp = (np.histogram(side, np.append(edges, high + margin))[0] for side in halves)
-        else:
-            least = ordered(_least(edges))
-            tp, fp = (np.diff(np.searchsorted(side, least), append=side.size) for side in (anomaly, known))
-        self.frames.append(FrameBins(frame, edges[::-1], tp[::-1], fp[::-1]))
+        found = frame_bins(keys, frame, half=half)
+        if found is not None:
+            self.frames.append(found)
 
     def merge(self, other: BinnedMetrics) -> None:
         """Add all frames that another one collected; in whatever order, if their names differ."""
@@ -203,6 +182,43 @@ class BinnedMetrics:
         )
 
 
+def frame_bins(keys: FrameKeys, frame: str = "frame", *, half: bool = False) -> FrameBins | None:
+    """What a frame that was taken apart adds to the curve; None if all of it is void.
+
+    Args:
+        keys: of its valid pixels, row by row.
+        frame: its name, for the error, and for the order of the frames.
+        half: whether its scores were float16.
+
+    Raises:
+        UserError: the scores lie too far apart for their precision.
+    """
+    anomaly, known = in_order(keys.anomaly), in_order(keys.known)
+    every = scores_of(np.concatenate([anomaly[:1], known[:1], anomaly[-1:], known[-1:]]))
+    if not every.size:
+        return None
+    low, high = float(every.min()), float(every.max())
+    margin = max(0.01 * (high - low), 0.01)
+    if half and low < 0:
+        halves = [scores_of(side).astype(np.float16) for side in (keys.anomaly, keys.known)]
+        with np.errstate(over="ignore", invalid="ignore"):  # told below
+            found = [np.quantile(side, _SHARES) for side in halves if side.size]
+    else:
+        halves, found = [], [quantiles(side, half=half) for side in (anomaly, known)]
+    edges = np.unique(np.concatenate([*found, [low - margin]]))
+    if not np.isfinite(edges).all():
+        raise UserError(
+            f"The scores of {frame} lie further apart than {'float16' if half else 'float32'} can hold; "
+            "scale them, for example to 0..1."
+        )
+    if halves:
+        tp, fp = (np.histogram(side, np.append(edges, high + margin))[0] for side in halves)
+    else:
+        least = ordered(_least(edges))
+        tp, fp = (np.diff(np.searchsorted(side, least), append=side.size) for side in (anomaly, known))
+    return FrameBins(frame, edges[::-1], tp[::-1], fp[::-1])
+
+
 def quantiles(keys: UInt32[np.ndarray, " n"], *, half: bool) -> Float64[np.ndarray, " q"]:
     """The 384 quantiles from 0 to 1 of scores, to the bit those of `numpy.quantile` with its method "linear".
 
@@ -215,7 +231,7 @@ def quantiles(keys: UInt32[np.ndarray, " n"], *, half: bool) -> Float64[np.ndarr
     at = _SHARES * (keys.size - 1)
     below = at.astype(np.int64)
     low, high = scores_of(keys[below]), scores_of(keys[np.minimum(below + 1, keys.size - 1)])
-    with np.errstate(over="ignore", invalid="ignore"):  # `add_keys` tells
+    with np.errstate(over="ignore", invalid="ignore"):  # `frame_bins` tells
         apart = (high - low).astype(np.float16 if half else np.float32).astype(np.float64)
         share = at - below
         found: Float64[np.ndarray, " q"] = np.where(share < 0.5, low + apart * share, high - apart * (1 - share))

@@ -56,7 +56,13 @@ class SegmentationMetrics:
     def add(
         self, prediction: UInt8[np.ndarray, "h w"], label: UInt8[np.ndarray, "h w"], frame: str = "frame"
     ) -> None:
-        """Count the valid pixels of a frame.
+        """Count the valid pixels of a frame; arguments and errors are those of `count`."""
+        self.add_counted(self.count(prediction, label, frame))
+
+    def count(
+        self, prediction: UInt8[np.ndarray, "h w"], label: UInt8[np.ndarray, "h w"], frame: str = "frame"
+    ) -> Int64[np.ndarray, "c c"]:
+        """The confusion matrix of a frame, which `add_counted` takes; threads may count at the same time.
 
         Args:
             prediction: (H, W) uint8 trainIds.
@@ -75,8 +81,12 @@ class SegmentationMetrics:
                 )
         cells = self.num_classes**2
         counted = np.bincount(labelled * self.num_classes + predicted, minlength=cells)
-        self.frames.append(counted.reshape(self.num_classes, self.num_classes))
-        self.confusion += self.frames[-1]
+        return counted.reshape(self.num_classes, self.num_classes)
+
+    def add_counted(self, confusion: Int64[np.ndarray, "c c"]) -> None:
+        """Add a frame's confusion matrix; the bootstrap draws frames by the order in which they come here."""
+        self.frames.append(confusion)
+        self.confusion += confusion
 
     def result(self) -> SegmentationResult:
         """Judge all frames.

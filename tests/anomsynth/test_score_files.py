@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +72,64 @@ def test_scores_are_judged(run: Run, track: Path, maps: Path, tmp_path: Path) ->
     assert "Figures" not in printed.out
 
 
+def test_the_page_shows_score_maps_with_images_or_without(run: Run, track: Path, maps: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "town"  # labels alone, as any tool may keep them
+    bare.mkdir()
+    for label in (track / "labels_masks").glob("*_semantic.png"):
+        shutil.copy(label, bare / f"{label.name.removesuffix('_labels_semantic.png')}.png")
+    pages = {}
+    for name, labels, words in (
+        ("benchmark", track, ()),
+        ("given", bare, ("--images", track / "images")),
+        ("none", bare, ()),
+    ):
+        out = tmp_path / name
+        outcome = run(
+            "eval", "scores", "--scores", maps, "--labels", labels, "--protocol", "smiyc-anomaly",
+            "--set-name", "town", "--score-name", "mine", "--out", out, *words,
+        )  # fmt: skip
+        assert outcome.status == 0, outcome.err
+        assert f"Page:    {out / 'report.html'}" in outcome.out
+        curves = json.loads((out / "curves.json").read_text())
+        assert curves["town"]["mine"]["tpr"][-1] == 1
+        pages[name] = (out / "report.html").read_text()
+    frames = len(list(maps.iterdir()))
+    for page in pages.values():
+        assert page.count('<img src="data:image/jpeg') == 2 * min(frames, 6)
+        assert "FPR95_binned" in page
+        assert "Histogram of mine" in page
+    pictures = {name: re.findall(r'base64,([^"]+)', page) for name, page in pages.items()}
+    assert pictures["given"] == pictures["benchmark"]
+    assert set(pictures["none"]).isdisjoint(pictures["given"])
+    assert "smiyc, flat layout" in pages["benchmark"] or "smiyc, official layout" in pages["benchmark"]
+    assert "None" not in re.sub(r"<script.*?</script>", "", pages["none"], flags=re.DOTALL)
+
+
+def test_images_that_do_not_fit(run: Run, track: Path, maps: Path, tmp_path: Path) -> None:
+    command = ("eval", "scores", "--scores", maps, "--labels", track, "--protocol", "eam", "--out", tmp_path / "out")
+    refused(run(*command, "--images", tmp_path / "none"), "There is no folder", "--images")
+    images = tmp_path / "images"
+    shutil.copytree(track / "images", images)
+    first = sorted(images.iterdir())[0]
+    first.unlink()
+    refused(run(*command, "--images", images), "have no image", first.stem, "--images")
+    refused(run(*command[:-2], "--images", images, "--part", tmp_path / "p.npz"), "--images", "--part")
+    assert not (tmp_path / "out").exists()
+
+
+def test_threads_and_another_rate(run: Run, track: Path, maps: Path, tmp_path: Path) -> None:
+    command = ("eval", "scores", "--scores", maps, "--labels", track, "--protocol", "eam")
+    for threads in (1, 3):
+        words = ("--workers", threads, "--tpr", "0.8", "--out", tmp_path / str(threads))
+        outcome = run(*command, *words)
+        assert outcome.status == 0, outcome.err
+    assert read(tmp_path / "1") == read(tmp_path / "3")
+    (entry,) = read(tmp_path / "1")["sets"].values()
+    assert "FPR80" in entry["scores"]["score"]["metrics"]
+    refused(run(*command, "--tpr", "0"), "--tpr is a share")
+    assert run(*command, "--workers", "0").status == 2
+
+
 def test_the_means_of_caos_are_not_called_pooled(run: Run, track: Path, maps: Path) -> None:
     outcome = run(
         "eval", "scores", "--scores", maps, "--labels", track, "--protocol", "caos", "--encoding", "0-1-255",
@@ -100,6 +159,9 @@ def test_parts_are_merged(run: Run, track: Path, maps: Path, tmp_path: Path) -> 
     outcome = run("eval", "merge", *parts, "--out", tmp_path / "merged")
     assert outcome.status == 0, outcome.err
     assert read(tmp_path / "merged") == read(tmp_path / "whole")
+    for name in ("curves.json", "frames.json", "counts.npz"):
+        assert (tmp_path / "merged" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert "Histogram of score" in (tmp_path / "merged" / "report.html").read_text()  # no map at hand, so no picture
     refused(run("eval", "merge", parts[0], parts[0]), "counted in two parts", "part0.npz")
     refused(run("eval", "merge", maps / files[0].name), "is no part")
     both = run(*command, "--scores", maps, "--part", parts[0], "--out", tmp_path / "both")
@@ -352,7 +414,8 @@ def test_a_methods_own_masks(run: Run, track: Path, maps: Path, tmp_path: Path) 
     assert {figure: found["metrics"][figure] for figure in expected} == pytest.approx(expected)
     assert found["component_convention"]["prediction"] == "masks that were handed in"
     assert "component_threshold" not in found
-    assert f"sIoU {100 * expected['sIoU']:.2f}" in outcome.out
+    assert f"{100 * expected['sIoU']:.2f}" in outcome.out
+    assert {"sIoU", "PPV", "F1_mean"} <= {row["of"] for row in found["intervals"]}
     first = sorted(masks.iterdir())[0]
     Image.fromarray(np.zeros((2, 2), np.uint8)).save(first)
     refused(run(*command, "--masks", masks), "shape (2, 2)", first.stem)

@@ -60,7 +60,7 @@ def judge(folder: Path, frames: Frames, name: str = "eam", **options: Any) -> di
     """The entry of the score in results.json."""
     protocol = PROTOCOLS[name]
     paired = find_pairs(*lay_out(folder, frames, protocol), protocol)
-    return dict(judge_scores(paired, protocol, **options)["sets"]["town"]["scores"]["score"])
+    return dict(judge_scores(paired, protocol, **options).as_json()["sets"]["town"]["scores"]["score"])
 
 
 def oracle(score: np.ndarray, mask: np.ndarray) -> dict[str, float]:
@@ -132,6 +132,7 @@ def without_components(results: dict[str, Any]) -> dict[str, Any]:
         entry["notes"] = [note for note in entry["notes"] if note != NO_COMPONENTS]
         for score in entry["scores"].values():
             score.pop("component_convention", None)
+            score["intervals"] = [row for row in score["intervals"] if row["of"] not in ("sIoU", "PPV", "F1_mean")]
             for metric in ("sIoU", "PPV", "F1_mean"):
                 score["metrics"].pop(metric, None)
     return dict(results)
@@ -142,7 +143,7 @@ def without_components(results: dict[str, Any]) -> dict[str, Any]:
 def test_parts_are_judged_as_the_whole(tmp_path: Path, name: str, cuts: list[int]) -> None:
     protocol = PROTOCOLS[name]
     scores, labels = lay_out(tmp_path, make_frames(4, ties=True), protocol)
-    whole = judge_scores(find_pairs(scores, labels, protocol), protocol, "energy", source="maps")
+    whole = judge_scores(find_pairs(scores, labels, protocol), protocol, "energy", source="maps").as_json()
     parts = []
     for number, (start, end) in enumerate(zip([0, *cuts], [*cuts, 4], strict=True)):
         place = tmp_path / f"part{number}"
@@ -155,8 +156,8 @@ def test_parts_are_judged_as_the_whole(tmp_path: Path, name: str, cuts: list[int
             results_of([counts])
         parts.append(tmp_path / "parts" / f"{number}.npz")
         counts.save(parts[-1])
-    merged = merge_parts(parts)
-    assert merge_parts(parts[::-1]) == merged
+    merged = merge_parts(parts).as_json()
+    assert merge_parts(parts[::-1]).as_json() == merged
     assert without_components(merged) == without_components(whole)
     assert ("component_convention" in whole["sets"]["town"]["scores"]["energy"]) == (name == "smiyc-anomaly")
     assert (NO_COMPONENTS in merged["sets"]["town"]["notes"]) == (name == "smiyc-anomaly")
@@ -178,7 +179,7 @@ def saved(folder: Path, name: str, set_name: str = "town", score: str = "energy"
 
 def test_parts_of_several_sets_and_scores_stand_beside_each_other(tmp_path: Path) -> None:
     files = [saved(tmp_path, "eam", place, score) for place in ("town", "road") for score in ("energy", "msp")]
-    results = merge_parts(files, tmp_path / "out")
+    results = merge_parts(files, tmp_path / "out").as_json()
     assert {name: list(entry["scores"]) for name, entry in results["sets"].items()} == {
         "town": ["energy", "msp"],
         "road": ["energy", "msp"],
@@ -193,7 +194,7 @@ def test_parts_that_do_not_belong_together(tmp_path: Path) -> None:
         merge_parts([])
 
 
-def judged_apart(folder: Path, other: Sequence[tuple[np.ndarray, np.ndarray]], **about: str) -> None:
+def judged_apart(folder: Path, other: Sequence[tuple[np.ndarray, np.ndarray]], **about: Any) -> None:
     """Judge two scores of one set, the second over other frames."""
     protocol = PROTOCOLS["eam"]
     parts = []
@@ -217,8 +218,10 @@ def test_scores_of_one_set_are_of_the_same_frames(tmp_path: Path) -> None:
     frames[1][1][:] = 255 - frames[1][1] // 255 * 255
     with pytest.raises(UserError, match=r"counted over different labels: \d+ known, \d+ anomaly and \d+ void and"):
         judged_apart(tmp_path / "labels", frames)
-    with pytest.raises(UserError, match=r"differ in their layout: 'files' and 'flat'"):
-        judged_apart(tmp_path / "layout", make_frames(3), layout="flat")
+    changes = {"layout": "flat", "benchmark": "smiyc", "protocol": "rba", "tpr": 0.9, "part": "AnomalyTrack"}
+    for key, value in changes.items():
+        with pytest.raises(UserError, match=rf"differ in their {key}: .* and {value!r}"):
+            judged_apart(tmp_path / key, make_frames(3), **{key: value})
 
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "half", "text", "array", "other"])
@@ -243,13 +246,22 @@ def test_parts_of_another_version_are_refused(tmp_path: Path) -> None:
         content = dict(arrays)
     for change, sentence in (
         ({"part": 9}, "its schema is 9"),
-        ({"about": {}}, "missing"),
-        ({"frames": 3}, "iterable"),
+        ({"about": {}}, "labels"),
+        ({"frames": 3}, "items|Type-check error"),
     ):
         text = json.loads(content["part"].tobytes()) | change
         np.savez(path, **content | {"part": np.frombuffer(json.dumps(text).encode(), np.uint8)})
         with pytest.raises(UserError, match=rf"is no part that .*{sentence}"):
             ScoreCounts.load(path)
+
+
+def saved_pool(folder: Path) -> dict[str, np.ndarray]:
+    """A pool of other pixels."""
+    metrics = PixelMetrics()
+    metrics.add(*make_frames(1, seed=9)[0])
+    metrics.save(folder / "pool.npz")
+    with np.load(folder / "pool.npz") as arrays:
+        return dict(arrays)
 
 
 @pytest.mark.parametrize("name", ["smiyc-anomaly", "caos"])
@@ -258,32 +270,39 @@ def test_parts_whose_pieces_do_not_fit_together_are_refused(tmp_path: Path, name
     with np.load(path) as arrays:
         content = dict(arrays)
     text = json.loads(content["part"].tobytes())
-    alone = next(iter(text["of_frame"].values()))
-    changes: dict[str, tuple[dict[str, Any], str]] = {
-        "a frame more": ({"frames": [*text["frames"], "f9"]}, "its figures are of other frames"),
-        "no figures": ({"of_frame": {"f0": None}}, "its figures are of other frames"),
-        "other figures": ({"of_frame": {"f0": alone, "f1": {"AP": 0.5}}}, "f1 has the figures"),
-        "words": ({"of_frame": {"f0": alone, "f1": dict.fromkeys(alone, "high")}}, "not supported|Type-check error"),
-        "no hashes": ({"hashes": {}}, "its hashes are of other frames"),
-        "empty hashes": ({"hashes": dict.fromkeys(text["frames"], "0")}, "its hashes are broken|Type-check error"),
-        "kinds": ({"kinds": {"f0": "float32", "f1": "int8"}}, "its score maps hold"),
-        "both": ({"missing": ["f0"]}, "its frames do not fit"),
-        "inexact": ({"inexact": ["f9"]}, "its frames do not fit"),
-    }
-    if name != "caos":
-        named = text["rounded"]
-        changes |= {
-            "no rounded": ({"rounded": []}, "rounded.bins is uint32 of shape"),
-            "other rounded": ({"rounded": [["f7", named[0][1]], named[1]]}, "its rounded scores are of other frames"),
-            "short": ({"rounded": [named[0], [named[1][0], 1]]}, "rounded.bins is uint32 of shape"),
-            "pixels": ({"pixels": {**text["pixels"], "known": 3}}, "its known pixels do not add up"),
-            "binned": ({"binned": [["f7", text["binned"][0][1]], text["binned"][1]]}, "its frames do not fit"),
-        }
-    for change, sentence in changes.values():
-        broken = np.frombuffer(json.dumps(text | change).encode(), np.uint8)
-        np.savez(path, **content | {"part": broken})
+    first = text["frames"]["f0"]
+    known = first["pixels"]["known"]
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"metrics": {"AP": 0.5}}, "f0 has the figures"),
+        ({"metrics": {**first["metrics"], "AP": 1.5}}, "f0 has the figures"),
+        ({"metrics": dict.fromkeys(first["metrics"], "high")}, "not supported|Type-check error"),
+        ({"hashes": "0"}, "the hashes of f0 are broken|Type-check error"),
+        ({"kind": "int8"}, "the score map of f0 holds int8"),
+        ({"rounded": None}, "'f0'|rounded.bins is uint32 of shape"),
+        ({"rounded": 1}, "rounded.bins is uint32 of shape"),
+        ({"pixels": {**first["pixels"], "known": 3}}, "the known pixels of f0 do not add up"),
+        ({"pixels": {"known": known}}, "the anomaly pixels of f0 do not add up"),
+    ]
+    if name == "smiyc-anomaly":
+        changes.append(({"bins": 1}, "bins.thresholds is float64 of shape"))
+    broken = [({"frames": {**text["frames"], "f0": first | change}}, sentence) for change, sentence in changes]
+    broken += [
+        (
+            {"frames": {**text["frames"], "f9": {**first, "rounded": 0, "bins": None}}},
+            "of f9 do not|of f9 is missing",
+        ),
+        ({"frames": {"f0": first}}, "is uint32 of shape"),
+        ({"missing": ["f0"]}, "its frames do not fit"),
+    ]
+    for change, sentence in broken:
+        np.savez(path, **content | {"part": np.frombuffer(json.dumps(text | change).encode(), np.uint8)})
         with pytest.raises(UserError, match=rf"is no part that .*({sentence})"):
             merge_parts([path])
+    pool = {f".{key}": array for key, array in saved_pool(tmp_path).items()}
+    assert pool.keys() <= content.keys()
+    np.savez(path, **content | pool)
+    with pytest.raises(UserError, match=r"is no part that .*its known pixels do not add up"):
+        merge_parts([path])
     np.savez(path, **content)
     merge_parts([path])
 
@@ -292,11 +311,12 @@ def test_results_have_the_schema_of_the_other_evals(tmp_path: Path) -> None:
     frames = make_frames(2)
     protocol = PROTOCOLS["fishyscapes"]
     paired = find_pairs(*lay_out(tmp_path, frames), protocol)
-    results = judge_scores(paired, protocol, "mine", source="maps", out=tmp_path / "out")
+    results = judge_scores(paired, protocol, "mine", source="maps", out=tmp_path / "out").as_json()
     assert json.loads((tmp_path / "out" / "results.json").read_text()) == results
     assert (results["schema"], results["predictor"]) == (1, {"score_maps": ["maps"]})
     entry = results["sets"]["town"]
     assert (entry["benchmark"], entry["layout"], entry["frames"], entry["notes"]) == (None, "files", 2, [])
+    assert (entry["labels"], entry["part"], entry["options"]) == (["0 known, 1 anomaly, 255 ignore"], "", {})
     masks = np.concatenate([mask for _, mask in frames])
     assert entry["pixels"] == {
         name: int((masks == value).sum()) for name, value in (("known", 0), ("anomaly", 1), ("ignore", 255))
@@ -325,7 +345,7 @@ def test_frames_and_inputs_are_recorded(tmp_path: Path) -> None:
 
     def again() -> Any:
         results = judge_scores(find_pairs(scores, labels, protocol), protocol, "mine", out=tmp_path / "out")
-        return results["sets"]["town"]["scores"]["mine"]["inputs_sha256"]
+        return results.as_json()["sets"]["town"]["scores"]["mine"]["inputs_sha256"]
 
     before = again()
     alone = json.loads((tmp_path / "out" / "frames.json").read_text())["sets"]["town"]["mine"]
@@ -371,7 +391,7 @@ def test_what_the_maps_hold_is_recorded(tmp_path: Path) -> None:
         path = tmp_path / f"{name}.npz"
         count_scores(paired, protocol, "mine").save(path)
         for results in (judge_scores(paired, protocol, "mine"), merge_parts([path])):
-            entry = results["sets"]["town"]
+            entry = results.as_json()["sets"]["town"]
             assert (entry["scores"]["mine"]["stored_as"], entry["scores"]["mine"]["judged_as"]) == (stored, judged)
             note = f"mine: the float64 values of {rounded} of 3 score maps were rounded to float32"
             assert [text.startswith(note) for text in entry["notes"]] == [True] * bool(rounded)
@@ -391,6 +411,45 @@ def test_progress_tells_of_frames_that_are_counted(
     assert len(printed) == 3
     assert "town: " not in "".join(printed)
     assert "town: 3/3 frames" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["smiyc-obstacle", "caos", "rba"])
+def test_the_number_of_threads_changes_nothing(tmp_path: Path, name: str) -> None:
+    protocol, written = PROTOCOLS[name], []
+    paired = find_pairs(*lay_out(tmp_path, make_frames(7, ties=True), protocol), protocol)
+    for threads in (1, 3):
+        out = tmp_path / str(threads)
+        judge_scores(paired, protocol, "mine", source="maps", out=out, workers=threads)
+        count_scores(paired, protocol, "mine", "maps", workers=threads).save(out / "part.npz")
+        merge_parts([out / "part.npz"], out / "merged")
+        written.append({str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*.json")})
+        written[-1]["counts"] = (out / "counts.npz").read_bytes()
+    assert len(written[0]) == 7
+    assert written[0] == written[1]
+
+
+def test_the_first_broken_frame_is_told_whatever_the_threads(tmp_path: Path) -> None:
+    frames = make_frames(6)
+    for index in (2, 3, 5):
+        frames[index][0][0, 0] = np.nan
+    for threads in (1, 4):
+        with pytest.raises(UserError, match=r"f2\.npy holds 1 values that are NaN"):
+            judge(tmp_path, frames, workers=threads)
+
+
+@pytest.mark.parametrize("tpr", [0.8, 0.95])
+def test_another_true_positive_rate(tmp_path: Path, tpr: float) -> None:
+    frames, name = make_frames(3), f"FPR{100 * tpr:g}"
+    pool = PixelMetrics()
+    for frame in frames:
+        pool.add(*frame)
+    found = judge(tmp_path, frames, tpr=tpr)
+    assert found["metrics"] == pool.result(tpr=tpr).metrics
+    assert name in found["metrics"]
+    assert found[f"threshold{100 * tpr:g}"] == pool.result(tpr=tpr).point.threshold
+    assert (name in {row["of"] for row in found["intervals"]}) == (tpr == 0.95)
+    with pytest.raises(UserError, match="--tpr is a share of the anomaly pixels"):
+        judge(tmp_path, frames, tpr=1.5)
 
 
 def test_sizes_that_differ(tmp_path: Path) -> None:

@@ -279,6 +279,31 @@ def test_more_pixels_than_int64_can_multiply() -> None:
         assert found.ap == pytest.approx(math.fsum([1 / 3 * 1 / 2, 2 / 3 * 3 / 5]), abs=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 0)])
+def test_frames_without_a_pixel_change_nothing(shape: tuple[int, int]) -> None:
+    empty = np.empty(shape, np.float32), np.empty(shape, np.uint8)
+    score, label = np.array([[0.1, 0.9, 0.5, 0.4]], np.float32), np.array([[0, 1, 0, 1]], np.uint8)
+    assert judge(empty, (score, label), empty).metrics == judge((score, label)).metrics
+    assert judge((score, label)).metrics == pytest.approx(oracle(score, label), abs=1e-12)
+    with pytest.raises(UserError, match="no anomaly pixel"):
+        judge(empty)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_void_frames_and_frames_of_one_class_join_the_pool(kind: type) -> None:
+    rng = np.random.default_rng(2)
+    scores = rng.normal(size=(4, 6, 7)).astype(kind)
+    labels = np.full((4, 6, 7), 255, np.uint8)
+    labels[1], labels[2] = 0, 1
+    labels[3] = rng.choice(np.array([0, 1, 255], np.uint8), (6, 7))
+    frames = list(zip(scores, labels, strict=True))
+    found = judge(*frames)
+    assert found.metrics == pytest.approx(oracle(scores.astype(np.float32), labels), abs=1e-9)
+    assert (found.known, found.anomaly) == ((labels == 0).sum(), (labels == 1).sum())
+    assert judge(*frames[1:]).metrics == found.metrics  # the void frame adds nothing
+    assert judge(*frames[1:3]).metrics == pytest.approx(oracle(scores[1:3].astype(np.float32), labels[1:3]), abs=1e-9)
+
+
 def test_one_sided_pools_are_refused() -> None:
     zeros = np.zeros((1, 2), np.float32)
     with pytest.raises(UserError, match="no anomaly pixel"):

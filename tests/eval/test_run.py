@@ -69,7 +69,8 @@ def test_results_json(worlds: Path, tmp_path: Path, predictor: Predictor, load: 
     names = ["counts.npz", "curves.json", "frames.json", "results.json"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
     bright = track["scores"]["bright"]
-    assert [row["of"] for row in bright["intervals"]] == ["AP", "AUROC", "FPR95", "best_F1"]
+    figures = ["AP", "AUROC", "FPR95", "best_F1", "AP_binned", "FPR95_binned"]
+    assert [row["of"] for row in bright["intervals"]] == figures
     assert all(0 <= row["low"] <= row["high"] <= 1 for row in bright["intervals"])
 
 
@@ -114,7 +115,7 @@ def test_a_network_and_its_score_maps_are_judged_alike(worlds: Path, tmp_path: P
         frames = [frame.image for frame in found.frames]
         predict_images(frames, predictor, ["bright"], tmp_path / name)
         pairs = find_pairs(tmp_path / name, worlds / name, protocol, ending="_bright.npy")
-        maps = judge_scores(pairs, protocol, "bright")["sets"][name]["scores"]["bright"]
+        maps = judge_scores(pairs, protocol, "bright").as_json()["sets"][name]["scores"]["bright"]
         assert given["metrics"] == pytest.approx(maps["metrics"], abs=1e-12)
         assert ("component_convention" in given) == (protocol.components is not None)
         assert ("AP_binned" in given["metrics"]) == protocol.binned
@@ -187,7 +188,7 @@ def test_a_failing_set_keeps_the_old_results(worlds: Path, tmp_path: Path, predi
 
 def test_a_folder_that_cannot_be_written(worlds: Path, tmp_path: Path, predictor: Predictor) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"Cannot write .*results|Cannot write .*curves"):
+    with pytest.raises(UserError, match=r"Files cannot be made in .*give --out a folder"):
         evaluate(find_sets("roadanomaly", worlds), predictor, (), tmp_path / "file" / "out")
 
 
@@ -236,3 +237,95 @@ def test_known_classes_are_judged_beside_the_anomalies_where_labels_tell_them(
     assert entry["segmentation"]["iou_per_class"]["car"] == 0
     assert entry["pixels"]["anomaly"] == 8
     assert len(tables(results)) == 2
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("protocol", [None, "caos"])
+def test_the_number_of_threads_changes_nothing(
+    worlds: Path, tmp_path: Path, predictor: Predictor, protocol: str | None
+) -> None:
+    from eval.protocols import PROTOCOLS
+
+    sets = [found for name in ("smiyc", "roadanomaly") for found in find_sets(name, worlds)]
+    rules = None if protocol is None else PROTOCOLS[protocol]
+    for threads in (1, 3):
+        evaluate(sets, predictor, (), tmp_path / str(threads), protocol=rules, workers=threads)
+    assert content_of(tmp_path / "3") == content_of(tmp_path / "1")
+
+
+def test_classes_are_drawn_in_the_order_of_the_frames(worlds: Path, tmp_path: Path) -> None:
+    """Threads finish in whatever order; the bootstrap of mIoU must not see it."""
+    from eval.benchmarks import BenchmarkSet
+    from eval.benchmarks.encoding import CITYSCAPES_NAMES
+
+    for part in ("leftImg8bit", "leftLabel"):
+        (tmp_path / "test_OOD" / part).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for index in range(6):
+        stored = rng.integers(0, 3, (8, 16)).astype(np.uint8)
+        stored[0] = 19
+        rgb = rng.integers(0, 255, (8, 16, 3)).astype(np.uint8)
+        Image.fromarray(rgb).save(tmp_path / "test_OOD" / "leftImg8bit" / f"{index:06d}_leftImg8bit.png")
+        Image.fromarray(stored).save(tmp_path / "test_OOD" / "leftLabel" / f"{index:06d}_leftLabel.png")
+    (found,) = find_sets("muad", tmp_path)
+    assert isinstance(found, BenchmarkSet)
+    assert found.frames[0].encoding.classes == CITYSCAPES_NAMES  # type: ignore[union-attr]
+
+    def toy() -> Toy:
+        return Toy(names=("msp",))
+
+    one, three = (
+        evaluate([found], toy(), (), workers=threads).as_json()["sets"][found.name]["segmentation"]
+        for threads in (1, 3)
+    )
+    assert one == three
+    assert one["intervals"][0]["low"] < one["intervals"][0]["high"]
+
+
+@pytest.mark.parametrize("benchmark", ["smiyc", "roadanomaly"])
+def test_frames_of_one_class_and_void_frames(
+    worlds: Path, tmp_path: Path, predictor: Predictor, load: Callable[[Path], Any], benchmark: str
+) -> None:
+    """Three frames: anomaly and known pixels, void only, and known pixels only; then anomaly pixels only."""
+    (found, *_) = find_sets(benchmark, worlds)
+    stored = 2 if benchmark == "roadanomaly" else 1
+    for third in (0, stored):
+        for frame, value in zip(found.frames[1:], (255, third), strict=True):
+            Image.fromarray(np.full((24, 32), value, np.uint8)).save(frame.label)
+        results = evaluate([found], predictor, ["bright"], tmp_path / str(third)).as_json()["sets"][found.name]
+        first, void, last = (frame.name for frame in found.frames)
+        alone = load(tmp_path / str(third) / "frames.json")["sets"][found.name]["bright"]
+        assert list(alone) == [first, void, last]
+        assert alone[void] is None
+        assert alone[last] is None
+        assert alone[first]["AP"] > 0.9
+        counts = load_counts(tmp_path / str(third) / "counts.npz")[found.name]["bright"]
+        assert [int(frame.known.sum() + frame.anomaly.sum()) for frame in counts][1:] == [0, 24 * 32]
+        metrics = PixelMetrics()
+        image = np.asarray(Image.open(found.frames[2].image).convert("RGB"))
+        metrics.add(
+            predictor.predict(image, ["bright"]).scores["bright"], np.full((24, 32), int(third > 0), np.uint8)
+        )
+        image, label = read(found.frames[0])
+        metrics.add(predictor.predict(image, ["bright"]).scores["bright"], label)
+        given = results["scores"]["bright"]["metrics"]
+        assert {key: given[key] for key in ("AP", "AUROC", "FPR95", "best_F1")} == metrics.result().metrics
+        assert results["pixels"]["ignore"] == 24 * 32 + int((label == 255).sum())
+        assert all(0 <= row["low"] <= row["high"] <= 1 for row in results["scores"]["bright"]["intervals"])
+
+
+def read(frame: Any) -> tuple[np.ndarray, np.ndarray]:
+    from eval.benchmarks import read_frame
+
+    return read_frame(frame)
+
+
+class Toy(Broken):
+    """Brightness as a score, bright and dark as classes."""
+
+    def predict(self, image: np.ndarray, scores: Sequence[str], *, semantic: bool = False) -> Prediction:
+        bright = image.mean(2).astype(np.float32)
+        return Prediction(dict.fromkeys(scores, bright), (image[..., 0] > 128).astype(np.uint8))

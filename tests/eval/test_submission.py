@@ -59,7 +59,7 @@ def figures(folder: Path, benchmark: str, predictor: Predictor, kind: type) -> d
 
 def judged(scores: Path, labels: Path, protocol: str) -> dict[str, float]:
     rules = PROTOCOLS[protocol]
-    (found,) = judge_scores(find_pairs(scores, labels, rules), rules)["sets"].values()
+    (found,) = judge_scores(find_pairs(scores, labels, rules), rules).as_json()["sets"].values()
     figures = found["scores"]["score"]["metrics"]
     return {name: figures[name] for name in ("AP", "AUROC", "FPR95", "best_F1")}
 
