@@ -33,7 +33,10 @@ _AT_ONCE: Final = 1 << 17
 
 @dataclass(frozen=True, slots=True)
 class FrameCounts:
-    """One frame as counts over rounded scores.
+    """One frame as counts over rounded scores: 12 bytes a score that occurs.
+
+    On 16 real frames (4 of 1280x720, 12 of 2048x1024) the six scores of an ERFNet took 12 to 94 KB a frame; normally
+    distributed noise in every pixel of 2048x1024 takes 159 KB.
 
     Attributes:
         bins: rounded scores, rising; they compare across frames.
