@@ -1,9 +1,10 @@
-"""`anomsynth check`: what is there, what is missing or unpaired, and what to do about it."""
+"""`anomsynth check`: what source folders hold, what is missing or unpaired, and what to do about it.
+
+Shard sets are not checked but verified: `shards/verify.py`.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,7 @@ from typing import TypeVar
 from shards.errors import BadInput, UserError
 from shards.layouts import cityscapes, coco
 from shards.layouts.problem import Problem
-from shards.manifest import SAMPLES
 from shards.progress import track
-from shards.reader import ShardSet
 
 Item = TypeVar("Item")
 
@@ -32,10 +31,17 @@ ADVICE = {
     "unknown-label": "These maps hold values outside of the label table: are they labelTrainIds renamed, or colours?",
     "missing-image": "Unpack the picture archive of this split again; builds leave these pictures out.",
     "unusable-split": "Unpack the archives of this split, or remove what is left of it; other splits can be used.",
-    "checksum": "The shard was changed after it was built; build the set again.",
+    "missing-shard": "Copy the shard again from where the set came from, or build the set again.",
+    "shard-size": "Was the copy cut off? Copy the shard again, or build the set again.",
+    "checksum": "The shard was changed after it was built: copy it again, or build the set again.",
+    "unknown-shard": "Move it away: tools that read *.tar would take it for a part of the set.",
     "sample-count": "The set was changed after it was built, or is damaged; build it again.",
     "sample-list": "The list was lost or changed after the set was built; build the set again.",
+    "reject-list": "The list was lost or changed after the set was built; build the set again.",
+    "pixel-counts": "The records were changed after the set was built; build the set again.",
+    "description": "The description was changed after the set was built; build the set again.",
     "label-values": "The set was not made by this tool or was damaged; build it again.",
+    "not-rebuilt": "Do the versions of the libraries differ from those the set was made by? If not, report a bug.",
 }
 """What to do about a reason; reasons without a line here explain themselves."""
 
@@ -117,40 +123,6 @@ def check_coco(root: Path, *, decode: bool) -> CheckReport:
     return CheckReport(tuple(facts), tuple(problems))
 
 
-def check_shards(folder: Path, *, decode: bool) -> CheckReport:
-    """Shards against their manifest; with `decode`, checksums and every sample.
-
-    Raises:
-        UserError: not a complete shard set.
-    """
-    shards = ShardSet(folder)
-    manifest = shards.manifest
-    problems: list[Problem] = []
-    facts = [
-        ("recipe", manifest.recipe),
-        ("samples", f"{len(shards)} of {manifest.count} asked for"),
-        ("shards", str(len(manifest.shards))),
-        ("bytes", f"{sum(shard.bytes for shard in manifest.shards):,}"),
-        ("seed", str(manifest.seed)),
-        ("made by", ", ".join(f"{name} {version}" for name, version in manifest.tool.items())),
-        ("pixels", ", ".join(f"{name} {count:,}" for name, count in manifest.pixels.items())),
-        ("rejected", ", ".join(f"{name} {count}" for name, count in manifest.rejects.items()) or "none"),
-    ]
-    if decode:
-        for record in manifest.shards:
-            with (folder / record.name).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != record.sha256:
-                    detail = f"{record.name} has another sha256 than its manifest says"
-                    problems.append(Problem("checksum", detail, record.name))
-        _collect(range(len(shards)), shards.__getitem__, lambda index: shards.keys[index], problems, "Reading")
-    if len(shards) != manifest.samples:
-        detail = f"the tars hold {len(shards)} samples, the manifest says {manifest.samples}"
-        problems.append(Problem("sample-count", detail, folder.name))
-    if (fault := _compare_list(folder, shards)) is not None:
-        problems.append(Problem("sample-list", fault, SAMPLES))
-    return CheckReport(tuple(facts), tuple(problems))
-
-
 Value = TypeVar("Value")
 
 
@@ -196,23 +168,6 @@ def _collect(
 
 def _read_mask(index: coco.CocoIndex, row: coco.CocoAnnotation) -> None:
     coco.annotation_mask(index.images[row.image_id], row)
-
-
-def _compare_list(folder: Path, shards: ShardSet) -> str | None:
-    """What is wrong with samples.jsonl, if anything: it names the samples of the tars in their order."""
-    try:
-        lines = (folder / SAMPLES).read_text(encoding="utf-8").splitlines()
-        listed = tuple(json.loads(line)["key"] for line in lines)
-    except OSError as error:
-        return f"{SAMPLES}: {error.strerror}"
-    except (ValueError, KeyError, TypeError):
-        return f"{SAMPLES} holds lines that are no rows of samples"
-    if listed == shards.keys:
-        return None
-    place = next((i for i, pair in enumerate(zip(listed, shards.keys, strict=False)) if pair[0] != pair[1]), None)
-    if place is None:
-        return f"{SAMPLES} lists {len(listed)} samples, the tars hold {len(shards)}"
-    return f"line {place + 1} of {SAMPLES} names {listed[place]!r}, the tars hold {shards.keys[place]} there"
 
 
 def _read_frame(frame: cityscapes.CityscapesFrame) -> tuple[int, int]:

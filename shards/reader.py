@@ -72,12 +72,7 @@ class ShardSet:
     def raw(self, index: int) -> dict[str, bytes]:
         """The still encoded members of a sample by suffix (``image.png``, ``json``, ...)."""
         entry = self._entries[index]
-        with (self.folder / entry.shard).open("rb") as file:
-            members = {}
-            for member in entry.members:
-                file.seek(member.start)
-                members[member.suffix] = file.read(member.size)
-        return members
+        return read_members(self.folder / entry.shard, entry)
 
     def __getitem__(self, index: int) -> Sample:
         """Decode one sample.
@@ -90,6 +85,16 @@ class ShardSet:
     def __iter__(self) -> Iterator[Sample]:
         """All samples in storage order."""
         return (self[index] for index in range(len(self)))
+
+
+def read_members(path: Path, entry: Entry) -> dict[str, bytes]:
+    """The still encoded members of one sample of a tar by suffix."""
+    with path.open("rb") as file:
+        members = {}
+        for member in entry.members:
+            file.seek(member.start)
+            members[member.suffix] = file.read(member.size)
+    return members
 
 
 def index_shard(path: Path) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""`anomsynth inspect` and `anomsynth check`."""
+"""`anomsynth inspect`, `anomsynth verify` and `anomsynth check`."""
 
 from __future__ import annotations
 
@@ -7,35 +7,97 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anomsynth.commands.options import BenchmarkOptions
+from anomsynth.commands.options import BenchmarkOptions, split_words
 from anomsynth.commands.screen import console
 
 if TYPE_CHECKING:
     from shards.check import CheckReport
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder to look at.")]
+ShardSetFolder = Annotated[Path, typer.Argument(metavar="SHARDS", help="A shard set.")]
 Decode = Annotated[bool, typer.Option("--decode", help="Read every pixel, not only names and headers.")]
 
 check_app = typer.Typer(no_args_is_help=True, help="Tell what a folder holds, what is wrong in it and what to do.")
 
 
 def inspect(
-    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="A shard set.")],
+    shards: ShardSetFolder,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the pages; default: SHARDS-inspect beside it.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many samples are shown.")] = 24,
+    limit: Annotated[int, typer.Option(min=1, help="How many samples (or rejects of a reason) are shown.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice among many samples.")] = 0,
+    category: Annotated[
+        list[str] | None, typer.Option(help="Only samples with an object of this category; may be repeated.")
+    ] = None,
+    min_size: Annotated[
+        int | None, typer.Option(min=0, help="... with an object of at least so many pixels.")
+    ] = None,
+    max_size: Annotated[int | None, typer.Option(min=0, help="... with an object of at most so many pixels.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Only samples made by this recipe.")] = None,
+    rejected: Annotated[bool, typer.Option("--rejected", help="List what was left out, and stop.")] = False,
+    cityscapes: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Show each frame as it was beside what became of it.")
+    ] = None,
 ) -> None:
-    """Draw a contact sheet of a shard set: image, label overlay and provenance, as PNG and HTML.
+    """Draw a contact sheet of a shard set: before and after, labels and provenance, as PNG and HTML.
 
-    Example: `anomsynth inspect mix`
+    Examples:
+    * anomsynth inspect mix --cityscapes CITYSCAPES
+
+    * anomsynth inspect mix --category dog --category cat --max-size 400
+
+    * anomsynth inspect mix --rejected
     """
-    from shards.inspect import contact_sheet
+    from shards.errors import UserError
+    from shards.inspect import Filters, contact_sheet
+    from shards.inspect import rejected as rejects
 
+    filters = Filters(tuple(split_words(category)), min_size, max_size, recipe)
+    if rejected:
+        if filters.describe():
+            raise UserError(
+                "--rejected lists inputs that became no part of a sample: filters of samples do not apply."
+            )
+        print("\n".join(rejects(shards, limit)))
+        return
     folder = out or shards.resolve().parent / f"{shards.resolve().name}-inspect"
-    for file in contact_sheet(shards, folder, limit=limit, seed=seed):
+    for file in contact_sheet(shards, folder, filters=filters, cityscapes=cityscapes, limit=limit, seed=seed):
         print(file)
+
+
+def verify(
+    shards: ShardSetFolder,
+    quick: Annotated[bool, typer.Option("--quick", help="Checksums and lists only; decode no picture.")] = False,
+    cityscapes: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The frames of the set: make samples again and compare.")
+    ] = None,
+    coco: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The objects of the set, where it has any.")
+    ] = None,
+    rebuild: Annotated[int, typer.Option(min=1, help="How many samples are made again, with --cityscapes.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Of the choice which ones.")] = 0,
+) -> None:
+    """Tell whether a shard set is still what was built: checksums, lists, labels, and samples made again.
+
+    Examples:
+    * anomsynth verify mix
+
+    * anomsynth verify mix --cityscapes CITYSCAPES --coco COCO --rebuild 10
+    """
+    from shards.errors import UserError
+    from shards.manifest import read_manifest
+    from shards.verify import verify as check
+
+    remake = None
+    if cityscapes is not None:
+        from pipelines.rebuild import rebuilder
+
+        remake = rebuilder(read_manifest(shards), cityscapes, coco)
+    elif coco is not None:
+        raise UserError("--coco alone makes no sample again: give the frames with --cityscapes DIR, too.")
+    report = check(shards, quick=quick, rebuild=remake, samples=rebuild, seed=seed)
+    _print(report, "The set is as it was built.", examples=20)
 
 
 @check_app.command("cityscapes")
@@ -50,14 +112,6 @@ def check_cityscapes(folder: Folder, decode: Decode = False) -> None:
 def check_coco(folder: Folder, decode: Decode = False) -> None:
     """Images, annotations, categories and licences. Example: `anomsynth check coco COCO --decode`."""
     from shards.check import check_coco as check
-
-    _print(check(folder, decode=decode))
-
-
-@check_app.command("shards")
-def check_shards(folder: Folder, decode: Decode = False) -> None:
-    """Shards against their manifest. Example: `anomsynth check shards mix --decode`."""
-    from shards.check import check_shards as check
 
     _print(check(folder, decode=decode))
 
@@ -87,7 +141,7 @@ for _name, _summary in (
     _add_benchmark(_name, _summary)
 
 
-def _print(report: CheckReport) -> None:
+def _print(report: CheckReport, praise: str = "Nothing is wrong.", examples: int = 3) -> None:
     """The table, then each reason with examples and advice; exit status 1 when there are problems."""
     from rich.markup import escape
     from rich.table import Table
@@ -100,14 +154,14 @@ def _print(report: CheckReport) -> None:
         table.add_row(f"[bold]{escape(what)}[/bold]", escape(value))
     screen.print(table)
     if not report.problems:
-        screen.print("Nothing is wrong.")
+        screen.print(praise)
         return
     for reason, problems in report.by_reason():
         screen.print(f"\n[bold]{reason}[/bold]: {len(problems)}")
-        for problem in problems[:3]:
+        for problem in problems[:examples]:
             screen.print(f"  {escape(problem.detail)}")
-        if len(problems) > 3:
-            screen.print(f"  ... and {len(problems) - 3} more")
+        if len(problems) > examples:
+            screen.print(f"  ... and {len(problems) - examples} more")
         if reason in ADVICE:
             screen.print(f"  {ADVICE[reason]}")
     raise typer.Exit(1)

@@ -26,6 +26,7 @@ from shards.layouts.coco import (
     CocoAnnotation,
     CocoImage,
     CocoIndex,
+    LicenceFilter,
     annotation_mask,
     read_image,
     run_lengths,
@@ -67,8 +68,9 @@ class ObjectRules(Config):
     class in a picture (MultiShift). The latter two judge whole pictures: street categories and the shorter side."""
     exclude_categories: tuple[str, ...] = STREET_CATEGORIES
     """Rule street-category. With unit image or class, one annotation of these rejects the picture."""
-    licences: Literal["any", "derivatives-allowed"] = "any"
-    """Rule no-derivatives: leave out pictures under a NoDerivs licence, or without any known one."""
+    licences: LicenceFilter = "any"
+    """Rule no-derivatives: leave out pictures whose licence does not permit this. known: without a known one;
+    derivatives-allowed: NoDerivs, too; commercial-allowed: NonCommercial, too."""
     min_area: int = Field(default=1500, ge=0)
     """Rule tiny, unit object: pixels of the object in its own picture, before any scaling: what is smaller has too
     little texture to stand for a thing once enlarged. GUESS"""
@@ -237,7 +239,7 @@ def _object_rule(
         return "crowd"
     if annotation.category in rules.exclude_categories:
         return "street-category"
-    if rules.licences == "derivatives-allowed" and not image.licence.allows_derivatives:
+    if not image.licence.passes(rules.licences):
         return "no-derivatives"
     if annotation.area < rules.min_area:
         return "tiny"
@@ -258,7 +260,7 @@ def _image_rule(image: CocoImage, annotations: Sequence[CocoAnnotation], rules: 
         return "street-category"
     if min(image.width, image.height) < rules.min_side:
         return "small-image"
-    if rules.licences == "derivatives-allowed" and not image.licence.allows_derivatives:
+    if not image.licence.passes(rules.licences):
         return "no-derivatives"
     return None
 

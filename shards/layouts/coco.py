@@ -15,10 +15,12 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -33,6 +35,28 @@ _OUTSIDE: Final = 1.0
 """Pixels by which a polygon may leave its picture: rounding of the annotation tool, not a wrong size."""
 
 
+LicenceFilter = Literal["any", "known", "derivatives-allowed", "commercial-allowed"]
+"""Which pictures may be used, each word stricter than the one before:
+
+any: all; known: those that name one of the licences of `LicenceTerms`; derivatives-allowed: those whose licence lets
+altered copies be passed on; commercial-allowed: those whose licence lets altered copies be passed on and sold.
+Whatever the word, credit and ShareAlike stay duties of whoever passes pictures on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LicenceTerms:
+    """What a licence permits; of an unknown one, nothing is assumed.
+
+    Creative Commons' kinds (BY with NC, SA and ND in any version, CC0 and the public domain mark) are known, as are
+    COCO's other two: "No known copyright restrictions" (Flickr Commons) and works of the United States government.
+    """
+
+    known: bool = False
+    derivatives: bool = False
+    commercial: bool = False
+    share_alike: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class CocoLicence:
     """A licence of the JSON's list; empty where a picture names none."""
@@ -41,11 +65,50 @@ class CocoLicence:
     url: str = ""
 
     @property
+    def terms(self) -> LicenceTerms:
+        """What it permits: by its address or by its name; where they disagree, what both permit."""
+        return _terms(self.name, self.url)
+
+    @property
     def allows_derivatives(self) -> bool:
         """False for NoDerivs licences, and where no licence is known."""
-        text = f"{self.name} {self.url}".lower()
-        parts = text.replace("/", "-").replace(" ", "-").split("-")
-        return bool(self.name or self.url) and "nd" not in parts and "noderiv" not in text
+        return self.terms.derivatives
+
+    def passes(self, wanted: LicenceFilter) -> bool:
+        """Whether a picture under this licence may be used where these terms are asked for."""
+        terms = self.terms
+        if wanted == "any":
+            return True
+        if wanted == "known":
+            return terms.known
+        return terms.derivatives and (wanted == "derivatives-allowed" or terms.commercial)
+
+
+_FREE: Final = re.compile(
+    r"^cc0|/publicdomain/|^public domain|^no known copyright|flickr\.com/commons/usage|usa\.gov/copyright"
+    r"|^(united states|u\.?s\.?) government work"
+)
+_COMMONS: Final = re.compile(
+    r"/licenses/(by[a-z-]*)|^(?:cc|creative commons)[ -](by\b[a-z-]*)|^(attribution[a-z -]*)"
+)
+
+
+@lru_cache(maxsize=256)
+def _terms(name: str, url: str) -> LicenceTerms:
+    texts = [text.strip().lower() for text in (name, url)]
+    if any(map(_FREE.search, texts)):
+        return LicenceTerms(known=True, derivatives=True, commercial=True)
+    # "Attribution-NonCommercial-ShareAlike License", "CC BY-NC-SA 2.0", ".../licenses/by-nc-sa/2.0/"
+    codes = [next(filter(None, match.groups())) for text in texts if (match := _COMMONS.search(text))]
+    if not codes:
+        return LicenceTerms()
+    parts = {part for code in codes for part in re.split(r"[ -]", code)}
+    return LicenceTerms(
+        known=True,
+        derivatives="nd" not in parts and not any(part.startswith("noderiv") for part in parts),
+        commercial=not parts & {"nc", "noncommercial"},
+        share_alike=bool(parts & {"sa", "sharealike"}),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def test_pictures_are_predicted_and_shards_inspected(run: Run, world: Path, job:
     outcome = run("inspect", job / "mix")
     assert outcome.status == 0
     assert (job / "mix-inspect" / "index.html").is_file()
-    assert run("check", "shards", job / "mix", "--decode").status == 0
+    assert run("verify", job / "mix").status == 0
     for name in ("fishyscapes", "roadanomaly", "smiyc"):
         assert run("check", name, world / "benchmarks", "--decode").status == 0
 

@@ -71,8 +71,8 @@ def test_every_command_explains_itself_by_example(run: Callable[..., Any]) -> No
         *(("build", name) for name in ("cityscapes", "voidclass", "anomalymix")),
         *(("train", name) for name in ("segmenter", "ovr")),
         *(("eval", name) for name in (*BENCHMARKS, "cityscapes", "shards", "all", "scores", "merge", "submit")),
-        *(("check", name) for name in (*BENCHMARKS, "cityscapes", "coco", "shards")),
-        *((name,) for name in ("predict", "report", "inspect", "list", "toy")),
+        *(("check", name) for name in (*BENCHMARKS, "cityscapes", "coco")),
+        *((name,) for name in ("predict", "report", "inspect", "verify", "list", "toy")),
     ]
     for words in commands:
         outcome = run(*words, "--help")

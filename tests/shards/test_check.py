@@ -7,11 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shards.check import check_cityscapes, check_coco, check_shards
+from shards.check import check_cityscapes, check_coco
 from shards.errors import UserError
-from shards.manifest import Manifest, write_manifest
-from shards.sample import Sample
-from shards.writer import write_shard
 
 
 def save(path: Path, array: np.ndarray) -> None:
@@ -100,46 +97,3 @@ def test_each_fault_of_coco_is_named(tmp_path: Path) -> None:
     reasons = {problem.reason for problem in report.problems}
     assert "annotation-without-image" in reasons
     assert len(reasons) == 2, reasons
-
-
-def shard_set(folder: Path, **changes: object) -> Path:
-    """Two samples in one tar, as a build leaves them."""
-    zeros = np.zeros((8, 8), np.uint8)
-    samples = [Sample(f"k-{number}", np.zeros((8, 8, 3), np.uint8), zeros, zeros) for number in range(2)]
-    record = write_shard(folder / "k-000000.tar", samples).model_copy(update=changes)
-    manifest = Manifest(
-        recipe="k", config={}, seed=0, count=2, samples_per_shard=2, tool={}, sources={}, shards=[record],
-        pixels={}, rejects={},
-    )  # fmt: skip
-    (folder / "samples.jsonl").write_text("".join(f'{{"key": "{sample.key}"}}\n' for sample in samples))
-    write_manifest(folder, manifest)
-    return folder
-
-
-@pytest.mark.parametrize("decode", [False, True])
-def test_counts_and_lists_are_compared(tmp_path: Path, decode: bool) -> None:
-    shard_set(tmp_path, samples=3)
-    (problem,) = check_shards(tmp_path, decode=decode).problems
-    assert (problem.reason, problem.detail) == ("sample-count", "the tars hold 2 samples, the manifest says 3")
-    shard_set(tmp_path)
-    rows = tmp_path / "samples.jsonl"
-    for text, sentence in [
-        ('{"key": "k-0"}\n', "lists 1 samples, the tars hold 2"),
-        ('{"key": "k-1"}\n{"key": "k-0"}\n', "line 1 of samples.jsonl names 'k-1', the tars hold k-0 there"),
-        ("half", "no rows of samples"),
-        ("[]\n", "no rows of samples"),
-        (None, "samples.jsonl: No such file"),
-    ]:
-        rows.unlink() if text is None else rows.write_text(text)
-        (problem,) = check_shards(tmp_path, decode=decode).problems
-        assert problem.reason == "sample-list"
-        assert sentence in problem.detail
-
-
-def test_a_changed_shard_is_found(tmp_path: Path) -> None:
-    tar = shard_set(tmp_path) / "k-000000.tar"
-    assert check_shards(tmp_path, decode=True).problems == ()
-    data = bytearray(tar.read_bytes())
-    data[600] ^= 255
-    tar.write_bytes(bytes(data))
-    assert "checksum" in {problem.reason for problem in check_shards(tmp_path, decode=True).problems}

@@ -1,43 +1,70 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from shards.errors import UserError
-from shards.inspect import contact_sheet, label_overlay
-from shards.manifest import Manifest, write_manifest
+from shards.inspect import Filters, contact_sheet, label_overlay, rejected
+from shards.inspect.views import reduced
+from shards.manifest import read_manifest, write_manifest
+from shards.reader import ShardSet
+from shards.rows import read_rows, row_lines
 from shards.sample import Sample
 from shards.writer import write_shard
 
 
-def sample(number: int) -> Sample:
-    anomaly = np.zeros((32, 64), np.uint8)
+def sample(size: tuple[int, int] = (32, 64)) -> Sample:
+    anomaly = np.zeros(size, np.uint8)
     anomaly[8:16, 8:24] = 1
     anomaly[:, 60:] = 255
-    image = np.full((32, 64, 3), 120, np.uint8)
-    meta = {"objects": [{"category": "<dog>"}], "frame": {"id": f"town_{number}"}}
-    return Sample(f"mix-{number:08d}", image, anomaly, np.zeros((32, 64), np.uint8), meta=meta)
+    return Sample("k", np.full((*size, 3), 120, np.uint8), anomaly, np.zeros(size, np.uint8))
+
+
+def shown(folder: Path, out: Path, **options: Any) -> list[str]:
+    """Keys on the page, in its order."""
+    page = contact_sheet(folder, out, width=64, **options)[1].read_text()
+    return [part.split("   ")[0] for part in page.split("<figcaption>")[1:]]
+
+
+def frames(root: Path, numbers: range) -> Path:
+    """A Cityscapes with a plain grey frame for each sample."""
+    for number in numbers:
+        stem = f"town_{number:06d}_000019"
+        for folder, ending, pixels in (
+            ("leftImg8bit", "leftImg8bit", np.full((64, 128, 3), 10 * number + 50, np.uint8)),
+            ("gtFine", "gtFine_labelIds", np.zeros((64, 128), np.uint8)),
+        ):
+            path = root / folder / "train" / "town" / f"{stem}_{ending}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    return root
 
 
 def test_the_overlay_shows_each_label() -> None:
-    shown = label_overlay(sample(0))
-    assert shown[2, 2].tolist() == [120, 120, 120]
-    assert shown[12, 12, 0] > 150 > shown[12, 12, 2]
-    assert shown[2, 62].max() < 100
+    drawn = label_overlay(sample())
+    assert drawn[2, 2].tolist() == [120, 120, 120]
+    assert drawn[12, 12, 0] > 150 > drawn[12, 12, 2]
+    assert drawn[2, 62].max() < 100
 
 
-def test_a_sheet_and_a_page_are_written(tmp_path: Path) -> None:
-    folder = tmp_path / "set"
-    folder.mkdir()
-    record = write_shard(folder / "mix-000000.tar", [sample(i) for i in range(5)])
-    manifest = Manifest(
-        recipe="mix", config={}, seed=0, count=5, samples_per_shard=5, tool={}, sources={}, shards=[record],
-        pixels={"known": 9, "anomaly": 1}, rejects={"tiny": 2},
-    )  # fmt: skip
-    write_manifest(folder, manifest)
+def test_small_anomalies_survive_the_reduction() -> None:
+    anomaly = np.zeros((512, 1024), np.uint8)
+    anomaly[101:105, 201:205] = 1
+    big = Sample("k", np.zeros((512, 1024, 3), np.uint8), anomaly, np.full((512, 1024), 255, np.uint8))
+    small = reduced(big, 128)
+    assert small.image.shape == (64, 128, 3)
+    assert small.anomaly.sum() == 1
+    assert (small.semantic == 255).all()
+
+
+def test_a_sheet_and_a_page_are_written(make_set: Any, tmp_path: Path) -> None:
+    folder = make_set()
+    rows = read_rows(folder)
     first = contact_sheet(folder, tmp_path / "a", limit=3, width=128)
     again = contact_sheet(folder, tmp_path / "b", limit=3, width=128)
     assert [file.name for file in first] == ["contact-sheet.png", "index.html"]
@@ -46,22 +73,141 @@ def test_a_sheet_and_a_page_are_written(tmp_path: Path) -> None:
         assert sheet.size[0] > 4 * 128
     page = first[1].read_text()
     assert page.count("<figure>") == 3
+    assert "Shown: 3 of 5 samples." in page
+    assert "tiny 1" in page
+    assert rows[0]["objects"][0]["licence_url"].startswith("http")
+    assert 'src="http' not in page
+
+
+def test_names_are_escaped(make_set: Any, tmp_path: Path) -> None:
+    folder = make_set(recipe="<dog>")
+    page = contact_sheet(folder, tmp_path / "a", width=64)[1].read_text()
     assert "&lt;dog&gt;" in page
     assert "<dog>" not in page
-    assert "tiny 2" in page
-    assert "http" not in page.replace("http-equiv", "")
 
 
-def test_nothing_to_show(tmp_path: Path) -> None:
-    folder = tmp_path / "set"
-    folder.mkdir()
-    broken = Sample("mix-0", np.zeros((4, 4, 3), np.uint8), *[np.full((4, 4), 7, np.uint8)] * 2)
+def test_only_what_passes_is_shown(make_set: Any, tmp_path: Path) -> None:
+    # Samples 0..4: a dog of 128 pixels, a frisbee of 16, a dog of 4, and again.
+    folder = make_set()
+    out = tmp_path / "out"
+    keys = [f"mix-{number:08d}" for number in range(5)]
+    assert shown(folder, out) == keys
+    assert shown(folder, out, filters=Filters(("dog",))) == [keys[0], keys[2], keys[3]]
+    assert shown(folder, out, filters=Filters(("dog", "frisbee"), max_size=16)) == [keys[1], keys[2], keys[4]]
+    assert shown(folder, out, filters=Filters(("dog",), min_size=5)) == [keys[0], keys[3]]
+    assert shown(folder, out, filters=Filters(min_size=16, max_size=16, recipe="mix")) == [keys[1], keys[4]]
+    page = contact_sheet(folder, out, filters=Filters(("dog",), 5), width=64, limit=1)[1].read_text()
+    assert "Shown: 1 of 2 samples with category dog, at least 5 pixels." in page
+
+
+def test_without_objects_all_anomaly_pixels_count_together() -> None:
+    row = {"pixels": {"anomaly": 50}, "objects": []}
+    assert Filters(min_size=50, max_size=50).passes(row)
+    assert not Filters(min_size=51).passes(row)
+    assert not Filters(("dog",), min_size=50).passes(row)
+
+
+def test_one_object_must_have_both_category_and_size() -> None:
+    row = {"objects": [{"category": "dog+cat", "pixels": 5}, {"category": "kite", "pixels": 500}]}
+    assert Filters(("cat",), max_size=9).passes(row)
+    assert not Filters(("cat",), min_size=100).passes(row)
+
+
+@pytest.mark.parametrize(
+    ("filters", "sentence"),
+    [
+        (Filters(("cow",)), r"no object of the category 'cow'; its categories are: dog, frisbee\."),
+        (Filters(recipe="void"), r"No sample was made by the recipe 'void'; there is: mix\."),
+        (Filters(("frisbee",), min_size=17), "None of the 5 samples passes: category frisbee, at least 17 pixels"),
+    ],
+)
+def test_nothing_passes(make_set: Any, tmp_path: Path, filters: Filters, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        contact_sheet(make_set(), tmp_path / "out", filters=filters)
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_tars_with_chosen_samples_are_opened(make_set: Any, tmp_path: Path) -> None:
+    folder = make_set()
+    for name in ("mix-000000.tar", "mix-000002.tar"):
+        (folder / name).unlink()
+    assert shown(folder, tmp_path / "out", filters=Filters(("dog",), max_size=4)) == ["mix-00000002"]
+
+
+def test_broken_samples_are_named_and_the_others_shown(make_set: Any, tmp_path: Path) -> None:
+    folder = make_set()
+    (folder / "mix-000001.tar").unlink()
+    page = contact_sheet(folder, tmp_path / "out", width=64)[1].read_text()
+    assert page.count("<figure>") == 3
+    assert "<li>mix-00000002: bad-tar" in page
+
+
+def test_before_stands_beside_after(make_set: Any, tmp_path: Path) -> None:
+    folder = make_set(config={"size": [64, 32]})
+    city = frames(tmp_path / "city", range(5))
+    (file, _) = contact_sheet(folder, tmp_path / "out", cityscapes=city, width=64)
+    with Image.open(file) as sheet:
+        pixels = np.asarray(sheet)
+    # Two samples a row; a view is 64x32, a gap 6 and a caption 34 pixels.
+    for number in range(5):
+        left, top = 6 + number % 2 * 146, 6 + number // 2 * 72
+        assert (pixels[top : top + 32, left : left + 64] == 10 * number + 50).all()
+    after = pixels[6 : 6 + 32, 6 + 70 : 6 + 70 + 64]
+    np.testing.assert_array_equal(after[20:, :], ShardSet(folder)[0].image[20:])
+    assert (after[7, 8:24] == 255).all()  # the contour lies around the dog, which begins in row 8
+
+
+def test_a_crop_is_shown_as_it_was(make_set: Any, tmp_path: Path) -> None:
+    folder = make_set(samples=1)
+    city = frames(tmp_path / "city", range(1))
+    path = city / "leftImg8bit" / "train" / "town" / "town_000000_000019_leftImg8bit.png"
+    ramp = np.repeat(np.arange(128, dtype=np.uint8)[None, :, None], 64, axis=0).repeat(3, axis=2)
+    Image.fromarray(ramp).save(path)
+    rows = read_rows(folder)
+    rows[0]["frame"]["crop"] = [30, 10, 64, 32]
+    (folder / "samples.jsonl").write_bytes(row_lines(rows))
+    (file, _) = contact_sheet(folder, tmp_path / "out", cityscapes=city, width=64)
+    with Image.open(file) as sheet:
+        assert np.asarray(sheet)[6, 6 : 6 + 64, 0].tolist() == list(range(30, 94))
+
+
+def test_frames_of_another_folder(make_set: Any, tmp_path: Path) -> None:
+    city = frames(tmp_path / "city", range(2))
+    with pytest.raises(
+        UserError, match="has no frame 'town_000002_000019': give the folder that the set was made of"
+    ):
+        contact_sheet(make_set(), tmp_path / "out", cityscapes=city)
+
+
+def test_nothing_to_show(tmp_path: Path, make_set: Any) -> None:
+    folder = make_set(samples=1)
+    broken = Sample("mix-00000000", np.zeros((4, 4, 3), np.uint8), *[np.full((4, 4), 7, np.uint8)] * 2)
     record = write_shard(folder / "mix-000000.tar", [broken])
-    manifest = Manifest(
-        recipe="mix", config={}, seed=0, count=1, samples_per_shard=1, tool={}, sources={}, shards=[record],
-        pixels={}, rejects={},
-    )  # fmt: skip
-    write_manifest(folder, manifest)
-    with pytest.raises(UserError, match="could be decoded: mix-0: label-values"):
+    write_manifest(folder, read_manifest(folder).model_copy(update={"shards": [record]}))
+    with pytest.raises(UserError, match="could be decoded: mix-00000000: label-values"):
+        contact_sheet(folder, tmp_path / "out")
+    (folder / "samples.jsonl").write_text("")
+    with pytest.raises(UserError, match="is empty"):
+        contact_sheet(folder, tmp_path / "out")
+    (folder / "samples.jsonl").write_text("half")
+    with pytest.raises(UserError, match=r"line 1 of samples.jsonl is no row of it; `anomsynth verify"):
         contact_sheet(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_rejects_are_listed_by_reason(make_set: Any) -> None:
+    folder = make_set()
+    assert rejected(folder, 9) == ["tiny: 1", "  coco/1: too small"]
+    rows = [
+        {"reason": "not-placed", "detail": "no room", "input": "", "sample": f"mix-{number}"} for number in range(3)
+    ]
+    (folder / "rejects.jsonl").write_bytes(row_lines(rows))
+    assert rejected(folder, 2) == ["not-placed: 3", "  mix-0: no room", "  mix-1: no room", "  ... and 1 more"]
+    (folder / "rejects.jsonl").write_text("")
+    assert rejected(folder, 2) == ["Nothing was left out."]
+    (folder / "rejects.jsonl").write_text("3")
+    with pytest.raises(UserError, match=r"line 1 of rejects\.jsonl is no row of it"):
+        rejected(folder, 2)
+    shutil.rmtree(folder)
+    with pytest.raises(UserError, match="does not exist"):
+        rejected(folder, 2)

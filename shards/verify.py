@@ -1,0 +1,288 @@
+"""`anomsynth verify`: whether a shard set is still what was built, byte by byte and label by label."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from shards.check import CheckReport
+from shards.codec import decode_sample
+from shards.documents import CROISSANT
+from shards.errors import BadInput, UserError
+from shards.labels import ANOMALY, IGNORE, KNOWN
+from shards.layouts.problem import Problem
+from shards.manifest import SAMPLES, Manifest, read_manifest
+from shards.plural import plural
+from shards.progress import track
+from shards.reader import Entry, index_shard, read_members
+from shards.rng import generator
+from shards.rows import Row, read_rejects, read_rows
+from shards.writer import ShardRecord
+
+Rebuild = Callable[[int], Mapping[str, bytes]]
+"""Makes sample i of the set again: its members by suffix. Raises BadInput."""
+
+_SHARD_FAULTS: Final = ("missing-shard", "shard-size", "checksum")
+"""Reasons of problems that another copy of the shard, or another build of it alone, would mend."""
+
+_LABELS: Final = {"known": KNOWN, "anomaly": ANOMALY, "ignore": IGNORE}
+_THREADS: Final = min(8, os.cpu_count() or 1)
+
+
+def broken_shards(folder: Path) -> list[str]:
+    """Names of the shards that are missing or differ from what the manifest records, in storage order.
+
+    Made again from their sources, these and no others, the set is whole.
+
+    Raises:
+        UserError: not a complete shard set.
+    """
+    return [record.name for record in read_manifest(folder).shards if _shard_fault(folder, record) is not None]
+
+
+def verify(
+    folder: Path, *, quick: bool = False, rebuild: Rebuild | None = None, samples: int = 0, seed: int = 0
+) -> CheckReport:
+    """Compare a shard set with its own records and, given a way to rebuild samples, with its sources.
+
+    Args:
+        folder: of the set.
+        quick: only manifest, lists, checksums and the tars' headers; decode no pixel.
+        rebuild: makes sample i again.
+        samples: how many are made again: a seeded choice.
+        seed: of that choice.
+
+    Returns:
+        Facts, and everything that is not as it was built.
+
+    Raises:
+        UserError: no shard set, a manifest that cannot be read, or sources that cannot be used.
+    """
+    manifest = read_manifest(folder)
+    problems: list[Problem] = []
+    rows = _rows(folder, problems)
+    entries = _check_shards(folder, manifest, problems)
+    if rows is not None:
+        problems += _compare_list(rows, entries)
+        problems += _compare_totals(manifest, rows)
+    problems += _compare_rejects(folder, manifest)
+    problems += _strange_tars(folder, manifest)
+    problems += _compare_croissant(folder, manifest)
+    by_key = {str(row["key"]): row for row in rows or ()}
+    if not quick:
+        problems += _decode_all(folder, entries, by_key)
+    facts = [
+        ("recipe", manifest.recipe),
+        ("samples", f"{len(entries):,} of {manifest.count:,} asked for"),
+        ("shards", f"{len(manifest.shards):,}"),
+        ("bytes", f"{sum(shard.bytes for shard in manifest.shards):,}"),
+        ("seed", str(manifest.seed)),
+        ("made by", ", ".join(f"{name} {version}" for name, version in manifest.tool.items())),
+        ("pixels", ", ".join(f"{name} {count:,}" for name, count in manifest.pixels.items())),
+        ("rejected", ", ".join(f"{name} {count:,}" for name, count in manifest.rejects.items()) or "none"),
+        ("decoded", "no sample" if quick else plural(len(entries), "sample")),
+    ]
+    if broken := [problem.input for problem in problems if problem.reason in _SHARD_FAULTS]:
+        facts.append(("broken shards", ", ".join(broken)))
+    if rebuild is not None:
+        chosen = _choose(entries, by_key, samples, seed)
+        different = list(_rebuild_all(folder, chosen, by_key, rebuild))
+        problems += different
+        equal = len(chosen) - len({problem.input for problem in different})
+        facts.append(("rebuilt", f"{equal} of {plural(len(chosen), 'sample')} byte for byte"))
+    return CheckReport(tuple(facts), tuple(problems))
+
+
+# The records
+# ---------------------------------------------------------------------------------------------------------
+
+
+def _rows(folder: Path, problems: list[Problem]) -> list[dict[str, object]] | None:
+    try:
+        return read_rows(folder)
+    except BadInput as error:
+        problems.append(Problem(error.reason, error.detail, SAMPLES))
+        return None
+
+
+def _compare_list(rows: Sequence[Row], entries: Sequence[Entry]) -> Iterator[Problem]:
+    """The list names the samples of the tars in their order, each in its shard."""
+    listed = [(row["key"], row["shard"]) for row in rows]
+    found = [(entry.key, entry.shard) for entry in entries]
+    if listed == found:
+        return
+    place = next((i for i, pair in enumerate(zip(listed, found, strict=False)) if pair[0] != pair[1]), None)
+    if place is None:
+        detail = f"{SAMPLES} lists {plural(len(listed), 'sample')}, the tars hold {len(found)}"
+    else:
+        detail = (
+            f"line {place + 1} of {SAMPLES} names {listed[place][0]} in {listed[place][1]}, "
+            f"the tars hold {found[place][0]} in {found[place][1]} there"
+        )
+    yield Problem("sample-list", detail, SAMPLES)
+
+
+def _compare_totals(manifest: Manifest, rows: Sequence[Row]) -> Iterator[Problem]:
+    for name, count in manifest.pixels.items():
+        total = sum(row.get("pixels", {}).get(name, 0) for row in rows)
+        if total != count:
+            detail = f"the rows of {SAMPLES} add up to {total:,} {name} pixels, the manifest says {count:,}"
+            yield Problem("pixel-counts", detail, SAMPLES)
+
+
+def _compare_rejects(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    try:
+        counts = Counter(row["reason"] for row in read_rejects(folder))
+    except BadInput as error:
+        yield Problem(error.reason, error.detail, "rejects.jsonl")
+        return
+    if dict(counts) != dict(manifest.rejects):
+        detail = (
+            f"rejects.jsonl lists {counts.total()} inputs, the manifest {sum(manifest.rejects.values())}, or others"
+        )
+        yield Problem("reject-list", detail, "rejects.jsonl")
+
+
+def _strange_tars(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    known = {record.name for record in manifest.shards}
+    for path in sorted(folder.glob("*.tar")):
+        if path.name not in known:
+            yield Problem("unknown-shard", f"{path.name} is not in the manifest; *.tar would load it", path.name)
+
+
+def _compare_croissant(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    """The description, where there is one, names the tars of the manifest."""
+    path = folder / CROISSANT
+    if not path.is_file():
+        return
+    try:
+        files = json.loads(path.read_bytes())["distribution"]
+        described = {
+            file["name"]: file["sha256"] for file in files if file.get("encodingFormat") == "application/x-tar"
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        yield Problem("description", f"{CROISSANT} cannot be read as a description of a data set", CROISSANT)
+        return
+    if described != {record.name: record.sha256 for record in manifest.shards}:
+        yield Problem("description", f"{CROISSANT} describes other shards than the manifest", CROISSANT)
+
+
+# The shards
+# ----------------------------------------------------------------------------------------------------------
+
+
+def _shard_fault(folder: Path, record: ShardRecord) -> Problem | None:
+    """What is wrong with a shard as a file."""
+    path = folder / record.name
+    try:
+        size = path.stat().st_size
+        if size != record.bytes:
+            detail = f"{record.name} has {size:,} bytes, its manifest says {record.bytes:,}"
+            return Problem("shard-size", detail, record.name)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return Problem("missing-shard", f"{record.name}: {error.strerror}", record.name)
+    if digest != record.sha256:
+        return Problem("checksum", f"{record.name} has another sha256 than its manifest says", record.name)
+    return None
+
+
+def _check_shards(folder: Path, manifest: Manifest, problems: list[Problem]) -> list[Entry]:
+    """The samples of all shards that can be indexed; fills `problems`."""
+    found: list[Entry] = []
+    for record in track(manifest.shards, "Checksums", total=len(manifest.shards), unit="shards"):
+        fault = _shard_fault(folder, record)
+        if fault is not None:
+            problems.append(fault)
+            if fault.reason == "missing-shard":
+                continue
+        try:
+            entries = index_shard(folder / record.name)
+        except BadInput as error:
+            problems.append(Problem(error.reason, error.detail, record.name))
+            continue
+        if len(entries) != record.samples:
+            detail = f"{record.name} holds {plural(len(entries), 'sample')}, its manifest says {record.samples}"
+            problems.append(Problem("sample-count", detail, record.name))
+        found += entries
+    counts = Counter(entry.key for entry in found)
+    problems += [
+        Problem("duplicate-key", f"{key} is in the set {count} times", key)
+        for key, count in counts.items()
+        if count > 1
+    ]
+    return found
+
+
+def _decode_all(folder: Path, entries: Sequence[Entry], rows: Mapping[str, Row]) -> list[Problem]:
+    """Decode every sample, some at a time, and compare it with its row."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        results = pool.map(partial(_decode, folder, rows), entries)
+        return [
+            problem for found in track(results, "Decoding", total=len(entries), unit="samples") for problem in found
+        ]
+
+
+def _decode(folder: Path, rows: Mapping[str, Row], entry: Entry) -> list[Problem]:
+    names = Counter(member.suffix for member in entry.members)
+    twice = [name for name, count in names.items() if count > 1]
+    try:
+        if twice:
+            raise BadInput("duplicate-member", f"{entry.key} has {twice[0]} twice")
+        sample = decode_sample(entry.key, read_members(folder / entry.shard, entry))
+    except BadInput as error:
+        return [Problem(error.reason, error.detail, f"{entry.shard}/{entry.key}")]
+    except OSError as error:
+        return [Problem("missing-shard", f"{entry.shard}: {error.strerror}", entry.shard)]
+    problems = []
+    counts = np.bincount(sample.anomaly.ravel(), minlength=256)
+    recorded = sample.meta.get("pixels")
+    counted = {name: int(counts[value]) for name, value in _LABELS.items()}
+    if recorded is not None and recorded != counted:
+        detail = f"{entry.key} has {counted} pixels, its record says {recorded}"
+        problems.append(Problem("pixel-counts", detail, f"{entry.shard}/{entry.key}"))
+    row = rows.get(entry.key)
+    if row is not None and dict(sample.meta) != {name: row[name] for name in row if name not in ("key", "shard")}:
+        detail = f"{entry.key}.json and the row of {entry.key} in {SAMPLES} differ"
+        problems.append(Problem("sample-list", detail, f"{entry.shard}/{entry.key}"))
+    return problems
+
+
+# The sources
+# ---------------------------------------------------------------------------------------------------------
+
+
+def _choose(entries: Sequence[Entry], rows: Mapping[str, Row], count: int, seed: int) -> list[Entry]:
+    """Some samples whose index is on record, in storage order."""
+    usable = [entry for entry in entries if isinstance(rows.get(entry.key, {}).get("index"), int)]
+    if not usable:
+        raise UserError("No sample can be made again: neither the tars nor the list of samples can be read.")
+    chosen = generator(seed, "verify").choice(len(usable), min(count, len(usable)), replace=False)
+    return [usable[place] for place in sorted(chosen.tolist())]
+
+
+def _rebuild_all(
+    folder: Path, chosen: Sequence[Entry], rows: Mapping[str, Row], rebuild: Rebuild
+) -> Iterator[Problem]:
+    for entry in track(chosen, "Rebuilding", total=len(chosen), unit="samples"):
+        stored = read_members(folder / entry.shard, entry)
+        try:
+            made = rebuild(rows[entry.key]["index"])
+        except BadInput as error:
+            detail = f"{entry.key} cannot be made again: {error.reason}: {error.detail}"
+        else:
+            names = [name for name in sorted({*stored, *made}) if stored.get(name) != made.get(name)]
+            if not names:
+                continue
+            detail = f"{entry.key}, made again, differs in {', '.join(names)}"
+        yield Problem("not-rebuilt", detail, f"{entry.shard}/{entry.key}")
