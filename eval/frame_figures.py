@@ -62,7 +62,5 @@ def load_counts(path: Path) -> Counts:
                 splits = [np.split(column, ends[:-1]) for column in columns]
                 found.setdefault(name, {})[score] = [FrameCounts(*parts) for parts in zip(*splits, strict=True)]
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(
-            f"{path} holds no counts of an evaluation, or is cut off ({error}); evaluate again."
-        ) from error
+        raise UserError(f"{path} holds no counts of an evaluation, or is cut off: evaluate again.") from error
     return found

@@ -82,7 +82,7 @@ def count_scores(
         protocol.name,
         paired.benchmark or "",
         paired.layout,
-        source,
+        (source,) if source else (),
         tpr,
         paired.part,
         paired.labels,
@@ -180,7 +180,7 @@ def results_of(
             _check_alike(first, counts)
         scores[counts.about.score] = counts
     results = Results(
-        {"score_maps": sorted({counts.about.source for counts in counted})},
+        {"score_maps": sorted({source for counts in counted for source in counts.about.sources})},
         {
             name: _judge_set(
                 name,

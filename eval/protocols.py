@@ -19,6 +19,10 @@ Published figures of one and the same map differ with the rules, by tens of poin
                     benchmarks without a protocol here
     eam, uno        Grcić et al., CVPRW 2023; Delić et al., BMVC 2024: one pool, first threshold with TPR >= .95
 
+The evaluator behind smiyc-anomaly and smiyc-obstacle keeps score maps as float16, whose ties and thresholds are
+others: its very figures are those of float16 files, which `anomsynth eval submit smiyc` writes and `eval scores`
+judges as float16. A network's scores, and files of float32, are judged as they are.
+
 AP is the step sum with ties merged in all of them. Left out are rules that cannot be kept with exact figures: the 100
 class-balanced bins of meta-ood, and the trapezoidal AP of pytorch-ood, which is not the AP that anybody else prints.
 """

@@ -12,10 +12,13 @@ single frames (`frame_figures.py`). An interval holds the figure in 95 % of draw
                     "inputs_sha256": "64 digits, see `inputs.py`",
                     "pixels": {"known": ..., "anomaly": ..., "ignore": ...},
                     "part": "AnomalyTrack" | "Static" | ... | "", "labels": [how they are stored, in words],
+                    "whole": whether these are all frames of the published set, see `benchmarks/whole.py`,
                     "options": {of the benchmark, where they are not the default},
                     "scores": {SCORE: {"metrics": {"AP": 0..1, "AUROC": 0..1, "FPR95": 0..1, "best_F1": 0..1},
                                        "intervals": [{"of": "AP", "low": 0..1, "high": 0..1}, ...],
                                        "threshold95": ..., "best_F1_threshold": ..., "convention": {...},
+                                       "groups": {TOWN or WEATHER: {"frames": 750, "metrics": {"AP": 0..1, ...} | null
+                                                  where they hold one class only}}, where the frames have groups,
                                        "protocol": see `protocols.py`, "component_threshold", "binned_convention",
                                        "component_convention": see `official.py`}},
                     "segmentation": where the labels tell the known classes, as below},
@@ -40,16 +43,19 @@ from eval.benchmarks import (
     PixelCounts,
     SegmentationSet,
 )
+from eval.benchmarks.whole import is_whole
 from eval.frame_figures import Counts
 from eval.inputs import versions
 from eval.metrics import PixelResult, SegmentationResult
 from eval.metrics.bootstrap import FrameCounts, Interval, interval_rows
 from eval.metrics.conventions import TPR
 from eval.metrics.frame_draws import class_intervals
+from eval.metrics.groups import GroupFigures
 from eval.metrics.pixel import convention as pixel_convention
 from eval.metrics.segmentation import CONVENTION as SEGMENTATION_CONVENTION
 from eval.official import check_place, mean_over_frames
 from eval.protocols import PROTOCOLS, Protocol
+from eval.score_counts import CountedSet
 from shards.errors import UserError
 from shards.labels import TRAIN_CLASSES
 
@@ -97,9 +103,10 @@ class AnomalySetResult:
         segmentation: of the known classes, where the labels tell them.
         protocol: the rules that it was judged by.
         tpr: the true positive rate that the false positive rate is read at.
+        groups: figures by score and group (town, weather), where the benchmark names groups of frames.
     """
 
-    found: BenchmarkSet
+    found: BenchmarkSet | CountedSet
     pixels: PixelCounts
     scores: Mapping[str, PixelResult]
     frames: Mapping[str, Mapping[str, Mapping[str, float] | None]]
@@ -111,6 +118,7 @@ class AnomalySetResult:
     segmentation: SegmentationResult | None = None
     protocol: Protocol = PROTOCOLS["pooled"]
     tpr: float = TPR
+    groups: Mapping[str, Mapping[str, GroupFigures]] = field(default_factory=dict)
 
     @property
     def averages(self) -> bool:
@@ -126,19 +134,30 @@ class AnomalySetResult:
     def as_json(self) -> dict[str, Any]:
         """The set's entry in results.json."""
         pixels = {"known": self.pixels.known, "anomaly": self.pixels.anomaly, "ignore": self.pixels.ignore}
+        names = [frame if isinstance(frame, str) else frame.name for frame in self.found.frames]
         return {
             "benchmark": self.found.benchmark,
             "layout": self.found.layout,
             "frames": len(self.found.frames),
-            "notes": list(self.found.notes),
-            "inputs_sha256": self.inputs_sha256,
+            "notes": [*self.found.notes, *self._constant()],
+            **({"inputs_sha256": self.inputs_sha256} if self.inputs_sha256 else {}),
             "pixels": pixels,
             "part": self.found.part,
+            "whole": is_whole(self.found.benchmark, self.found.part, names, self.pixels.total),
             "labels": list(self.found.labels),
             "options": dict(self.found.options),
             "scores": {name: self._score_entry(name) for name in self.scores},
             **({} if self.segmentation is None else {"segmentation": _segmentation_entry(self.segmentation)}),
         }
+
+    def _constant(self) -> list[str]:
+        """A sentence on each score that is the same at every pixel: a file of zeros, or a network that is broken."""
+        return [
+            f"{name}: every pixel of every frame has one and the same score, {result.best_threshold:g}, so its "
+            "figures say nothing."
+            for name, result in self.scores.items()
+            if result.constant
+        ]
 
     def _score_entry(self, name: str) -> dict[str, Any]:
         result, rules = self.scores[name], pixel_convention(self.protocol.reach, self.tpr)
@@ -158,7 +177,14 @@ class AnomalySetResult:
             "protocol": self.protocol.name,
             "convention": rules,
             **beside,
+            **({"groups": groups} if (groups := self._group_entries(name)) else {}),
             **self.official.get(name, ({}, {}))[1],
+        }
+
+    def _group_entries(self, name: str) -> dict[str, Any]:
+        return {
+            group: {"frames": found.frames, "metrics": None if found.metrics is None else dict(found.metrics)}
+            for group, found in self.groups.get(name, {}).items()
         }
 
 

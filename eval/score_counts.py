@@ -11,7 +11,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -32,12 +32,16 @@ from eval.protocols import PROTOCOLS, Protocol
 from eval.scoremaps import ScoreMap
 from shards.errors import UserError
 
-PART_SCHEMA: Final = 3
+PART_SCHEMA: Final = 4
 _COLUMNS: Final[Mapping[str, Mapping[str, type]]] = {
     "bins": {"thresholds": np.float64, "tp": np.int64, "fp": np.int64},
     "rounded": {"bins": np.uint32, "known": np.uint32, "anomaly": np.uint32},
 }
 """Arrays of all frames, one after the other."""
+
+
+class _Unfit(ValueError):
+    """What a part says does not fit together; in our words, unlike what libraries say of a broken file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class About:
         protocol: name of the rules.
         benchmark: the benchmark that the labels were recognised as; empty for bare label files.
         layout: official, flat, shards or files.
-        source: what the scores come from: name of the folder that held the score maps; empty for a network.
+        sources: what the scores come from: names of the folders that held the score maps; none for a network.
         tpr: the true positive rate that the false positive rate is read at.
         part: which set of the benchmark it is; empty where nothing tells.
         labels: how they are stored, in words.
@@ -62,7 +66,7 @@ class About:
     protocol: str
     benchmark: str
     layout: str
-    source: str = ""
+    sources: tuple[str, ...] = ()
     tpr: float = TPR
     part: str = ""
     labels: tuple[str, ...] = ()
@@ -211,13 +215,15 @@ class ScoreCounts:
         """
         mine, theirs = asdict(self.about), asdict(other.about)
         for key in mine:
-            if key != "source" and mine[key] != theirs[key]:
+            if key != "sources" and mine[key] != theirs[key]:
                 raise UserError(f"The parts differ in their {key}: {mine[key]!r} and {theirs[key]!r}.")
         twice = sorted(self.frames.keys() & other.frames.keys())
         if twice:
             raise UserError(
                 f"{len(twice)} frames of {self.about.set} are counted in two parts, the first {twice[0]}."
             )
+        sources = sorted({*self.about.sources, *other.about.sources})
+        self.about = replace(self.about, sources=tuple(sources))
         self.pool.merge(other.pool)
         self.frames |= other.frames
         self.missing = (self.missing | other.missing) - self.frames.keys()
@@ -270,10 +276,10 @@ class ScoreCounts:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 text = json.loads(arrays["part"].tobytes())
                 if text["part"] != PART_SCHEMA:
-                    raise ValueError(f"its schema is {text['part']}, not {PART_SCHEMA}")
-                about = About(**text["about"] | {"labels": tuple(text["about"]["labels"])})
+                    raise _Unfit(f"its schema is {text['part']}, not {PART_SCHEMA}")
+                about = About(**text["about"] | {key: tuple(text["about"][key]) for key in ("labels", "sources")})
                 if about.protocol not in PROTOCOLS:
-                    raise ValueError(f"it knows a protocol {about.protocol!r}")
+                    raise _Unfit(f"it knows a protocol {about.protocol!r}")
                 rounded, bins = (dict(_rows(text["frames"], arrays, table)) for table in ("rounded", "bins"))
                 found = cls(
                     about,
@@ -300,37 +306,37 @@ class ScoreCounts:
         except OSError as error:
             raise UserError(f"The part {path} cannot be read: {error.strerror or error}.") from error
         except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            why = f" ({error})" if isinstance(error, _Unfit) else ", or is cut off"
             raise UserError(
-                f"{path} is no part that `anomsynth eval scores --part` wrote, or is cut off ({error}); "
-                "count it again."
+                f"{path} is no part that `anomsynth eval scores --part` wrote{why}: count it again."
             ) from error
 
     def _check(self) -> None:
-        """Raises ValueError where what was counted of the frames does not fit together."""
+        """Raises `_Unfit` where what was counted of the frames does not fit together."""
         if self.frames.keys() & self.missing:
-            raise ValueError("its frames do not fit together")
+            raise _Unfit("its frames do not fit together")
         figures = {"AP", "AUROC", fpr_name(self.about.tpr), "best_F1"}
         for name, found in self.frames.items():
             alone = found.metrics
             if alone is not None and (set(alone) != figures or not all(0 <= value <= 1 for value in alone.values())):
-                raise ValueError(f"{name} has the figures {alone}")
+                raise _Unfit(f"{name} has the figures {alone}")
             if found.kind not in ("float16", "float32", "float64"):
-                raise ValueError(f"the score map of {name} holds {found.kind}")
+                raise _Unfit(f"the score map of {name} holds {found.kind}")
             if not isinstance(found.hashes, dict):
-                raise ValueError(f"the hashes of {name} are broken")
+                raise _Unfit(f"the hashes of {name} are broken")
             curve = found.bins
             if self.protocol.binned and (curve is None) != (found.pixels.known + found.pixels.anomaly == 0):
-                raise ValueError(f"the curve of {name} is missing or too much")
+                raise _Unfit(f"the curve of {name} is missing or too much")
             for side, points in (("known", "fp"), ("anomaly", "tp")):
                 sums = [int(getattr(found.rounded, side).sum())]
                 sums += [] if curve is None else [int(getattr(curve, points).sum())]
                 if set(sums) != {getattr(found.pixels, side)}:
-                    raise ValueError(f"the {side} pixels of {name} do not add up")
+                    raise _Unfit(f"the {side} pixels of {name} do not add up")
         for group, pool in self.pool.pools.items():
             pixels = sum((found.pixels for found in self.frames.values() if found.group == group), PixelCounts())
             for side, counted in (("known", pool.known), ("anomaly", pool.anomaly)):
                 if counted.total != getattr(pixels, side):
-                    raise ValueError(f"its {side} pixels do not add up")
+                    raise _Unfit(f"its {side} pixels do not add up")
 
 
 def _pixels(keys: FrameKeys, total: int) -> PixelCounts:
@@ -348,7 +354,7 @@ def _rows(
     for column, kind in _COLUMNS[table].items():
         array = arrays[f"{table}.{column}"]
         if array.dtype != kind or array.size != (ends[-1] if ends.size else 0):
-            raise ValueError(f"{table}.{column} is {array.dtype} of shape {array.shape}")
+            raise _Unfit(f"{table}.{column} is {array.dtype} of shape {array.shape}")
         columns.append(np.split(array, ends)[:-1])
     for name, *row in zip(sizes, *columns, strict=True):
         yield name, tuple(row)

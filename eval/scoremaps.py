@@ -72,12 +72,14 @@ class LabelFile:
         path: the file.
         read: gives it in our words, (H, W) uint8: 0 known, 1 anomaly, 255 ignore; raises UserError.
         picture: gives the photograph, (H, W, 3) uint8, where the set has it; raises UserError.
+        group: the town or the weather that it is from; empty if the benchmark names none.
     """
 
     name: str
     path: Path
     read: Callable[[], Label]
     picture: Callable[[], UInt8[np.ndarray, "h w 3"]] | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +277,7 @@ def _is_set(folder: Path) -> bool:
 
 def _of_benchmark(found: BenchmarkSet, folder: Path) -> _Labels:
     files = tuple(
-        LabelFile(frame.name, frame.label, partial(read_label, frame), partial(read_image, frame))
+        LabelFile(frame.name, frame.label, partial(read_label, frame), partial(read_image, frame), frame.group)
         for frame in found.frames
         if isinstance(frame, BenchmarkFrame)
     )

@@ -112,6 +112,12 @@ class PixelResult:
         return self.point.tp / (self.point.tp + self.point.fp)
 
     @property
+    def constant(self) -> bool:
+        """Whether all valid pixels have one and the same score."""
+        # One step that every pixel takes, and every known pixel ties with the anomalies.
+        return self.curve.fpr.tolist() == [1.0] and self.auroc == 0.5
+
+    @property
     def metrics(self) -> Mapping[str, float]:
         """The published figures under their published names."""
         return {"AP": self.ap, "AUROC": self.auroc, fpr_name(self.wanted): self.fpr, "best_F1": self.best_f1}

@@ -1,7 +1,8 @@
 """Figures that papers print, to stand beside ours: `published.json`, which names the source of each.
 
 They compare only where the same frames were judged in the same way, so they are shown for full sets alone, told by
-the number of frames, for pooled pixels alone, and with the benchmark's default options alone.
+the number, names and sizes of frames (`eval/benchmarks/whole.py`), for pooled pixels alone, and with the benchmark's
+default options alone.
 """
 
 from __future__ import annotations
@@ -103,6 +104,11 @@ def published_for(name: str, entry: Mapping[str, Any]) -> tuple[tuple[Published,
         return (), (
             f"{name}: published figures are of the full set, {full}; "
             f"here {entry['frames']} were judged, so they would not compare and are left out.",
+        )
+    if not entry.get("whole"):
+        return (), (
+            f"{name}: it has as many frames as {found.name}, but their names or sizes are others (a toy set, or a "
+            "copy that was renamed or resized), so published figures would not compare and are left out.",
         )
     if entry.get("options"):
         chosen = ", ".join(f"{key}={value}" for key, value in entry["options"].items())

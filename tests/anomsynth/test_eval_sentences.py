@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,12 +115,12 @@ def test_a_label_that_is_cut_off(run: Run, maps: Path, labels: Path) -> None:
     first = labels / "frame0.png"
     content = first.read_bytes()
     for broken, what in (
-        (content[: len(content) // 2], "is cut off"),
-        (content[:45] + bytes(10) + content[55:], "is broken"),
-        (b"text", "is no picture of a known format"),
+        (content[: len(content) // 2], " ends within a chunk"),
+        (content[:45] + bytes(10) + content[55:], ": a checksum of the PNG file does not match"),
+        (b"text", " is no picture of a known format"),
     ):
         first.write_bytes(broken)
-        assert refused(judge(run, maps, labels)) == f"The label {first} cannot be read: frame0.png {what}."
+        assert refused(judge(run, maps, labels)) == f"The label {first} cannot be read: frame0.png{what}."
 
 
 def test_an_evaluation_is_replaced_only_when_asked(run: Run, maps: Path, labels: Path, tmp_path: Path) -> None:
@@ -182,3 +183,73 @@ def test_labels_that_fit_another_encoding(run: Run, maps: Path, labels: Path) ->
     draw(labels, anomaly=255, void=0)
     assert "--encoding 255-is-anomaly" in refused(judge(run, maps, labels))
     assert judge(run, maps, labels, "--encoding", "255-is-anomaly").status == 0
+
+
+def test_parts_under_other_names(run: Run, maps: Path, labels: Path, tmp_path: Path) -> None:
+    halves = []
+    for name, wanted in (("one", "0"), ("two", "12")):
+        (tmp_path / name).mkdir()
+        for index in wanted:
+            (maps / f"frame{index}.npy").rename(tmp_path / name / f"frame{index}.npy")
+        halves.append(tmp_path / f"{name}.npz")
+        assert judge(run, tmp_path / name, labels, "--part", halves[-1], "--score-name", name).status == 0
+    out = tmp_path / "out"
+    assert refused(run("eval", "merge", *halves, "--out", out)) == (
+        "2 of 3 frames of town are in no part of the score 'one' (one.npz), but of the score 'two' (two.npz): count "
+        "all parts under one --score-name."
+    )
+    assert not out.exists()
+    assert judge(run, tmp_path / "two", labels, "--part", halves[1], "--score-name", "one").status == 0
+    assert run("eval", "merge", *halves, "--out", out).status == 0
+    # Both folders that the maps came from are on record.
+    assert json.loads((out / "results.json").read_text())["predictor"] == {"score_maps": ["one", "two"]}
+
+
+def test_a_constant_score_map_is_told(run: Run, maps: Path, labels: Path) -> None:
+    for file in maps.iterdir():
+        np.save(file, np.zeros((24, 32), np.float32))
+    outcome = judge(run, maps, labels)
+    assert outcome.status == 0
+    told = " ".join(outcome.out.split())
+    assert "score: every pixel of every frame has one and the same score, 0, so its figures say nothing." in told
+
+
+def test_towns_have_figures_of_their_own(run: Run, maps: Path, tmp_path: Path) -> None:
+    town = tmp_path / "StreetHazards" / "test"
+    scores = tmp_path / "scores"
+    scores.mkdir()
+    for number, name in enumerate(("t5", "t6", "t6")):
+        label = np.ones((24, 32), np.uint8)
+        label[4:9, 5:12] = 14
+        for tree, content in (("images", np.zeros((24, 32, 3), np.uint8)), ("annotations", label)):
+            place = town / tree / "test" / name / f"{number}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(content).save(place)
+        shutil.copy(maps / f"frame{number}.npy", scores / f"{name}_{number}.npy")
+    for protocol in ("pooled", "caos"):
+        out = tmp_path / protocol
+        outcome = judge(run, scores, town, "--out", out, protocol=protocol)
+        assert outcome.status == 0, outcome.err
+        (entry,) = json.loads((out / "results.json").read_text())["sets"].values()
+        groups = entry["scores"]["score"]["groups"]
+        assert {name: found["frames"] for name, found in groups.items()} == {"t5": 1, "t6": 2}
+        for name in groups:
+            assert (
+                judge(run, *alone(scores, town, name), "--out", tmp_path / name / protocol, protocol=protocol).status
+                == 0
+            )
+            (one,) = json.loads((tmp_path / name / protocol / "results.json").read_text())["sets"].values()
+            assert groups[name]["metrics"] == one["scores"]["score"]["metrics"]
+
+
+def alone(scores: Path, town: Path, name: str) -> tuple[Path, Path]:
+    """The score maps and the set of one town."""
+    folder = town.parents[1] / f"only_{name}"
+    for tree in ("images", "annotations"):
+        shutil.copytree(
+            town / tree / "test" / name, folder / "StreetHazards" / tree / "test" / name, dirs_exist_ok=True
+        )
+    (folder / "scores").mkdir(exist_ok=True)
+    for file in scores.glob(f"{name}_*.npy"):
+        shutil.copy(file, folder / "scores")
+    return folder / "scores", folder / "StreetHazards"

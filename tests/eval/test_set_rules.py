@@ -171,7 +171,7 @@ def test_labels_options_and_part_are_recorded(worlds: Path, tmp_path: Path, pred
     changed = entry("anomaly=[13,19]")
     assert changed["options"] == {"anomaly": [13, 19]}
     assert changed["labels"] == ["13, 19 anomaly, other ids up to 20 known, 21 and 255 ignore"]
-    whole = {"frames": 240}
+    whole = {"frames": 240, "whole": True}
     assert published_for("MUAD", entry() | whole)[0]
     rows, notes = published_for("MUAD", changed | whole)
     assert rows == ()
@@ -206,7 +206,7 @@ def test_where_cityscapes_lies_is_no_choice(worlds: Path) -> None:
 def test_published_sets_are_known_whatever_their_folder_is_called(
     benchmark: str, part: str, frames: int, method: str
 ) -> None:
-    entry = {"benchmark": benchmark, "part": part, "frames": frames, "scores": {}, "options": {}}
+    entry = {"benchmark": benchmark, "part": part, "frames": frames, "scores": {}, "options": {}, "whole": True}
     rows, _ = published_for("fs_val_v3", entry)
     assert method in [row.method for row in rows]
     assert not published_for("fs_val_v3", entry | {"part": "another"})[0]
