@@ -383,7 +383,7 @@ def test_broken_labels_are_named(tmp_path: Path) -> None:
     path = label(tmp_path / "a.png", np.array([[0, 1, 7, 8]], np.uint8))
     with pytest.raises(
         UserError,
-        match=r"The label .*a\.png holds the values 7, 8; expected 0 known.*--encoding 2-is-anomaly or lostandfound\.$",
+        match=r"The label .*a\.png holds the values 7, 8; expected 0.*--encoding 2-is-anomaly or lostandfound\.$",
     ):
         read_label_file(path, plain)
     label(path, np.zeros((2, 2), np.uint16))
