@@ -57,6 +57,8 @@ def fpr_name(tpr: float) -> str:
 class Curve:
     """Points of the precision-recall and ROC curves, by falling threshold; thinned for plots.
 
+    The step with the highest F1 is always among them.
+
     Attributes:
         tpr: true positive rate = recall, rising, ends at 1.
         fpr: false positive rate, rising.
@@ -250,7 +252,7 @@ def judge(
     points, kept = OperatingPoints(positives, tpr), _Thinned(positives, negatives)
     ap: list[float] = []
     won = tp_before = 0
-    best_f1, best_key = 0.0, np.zeros(1, np.uint32)
+    best_f1, best = 0.0, None
     for steps in parts:
         gained = np.diff(steps.tp, prepend=tp_before)
         tp_before = int(steps.tp[-1])
@@ -260,19 +262,20 @@ def judge(
         f1 = 2 * steps.tp / (positives + steps.tp + steps.fp)
         at = int(f1.argmax())
         if f1[at] > best_f1:
-            best_f1, best_key = float(f1[at]), steps.keys[at : at + 1]
+            best_f1, best = float(f1[at]), steps[at : at + 1]
         points.pass_by(steps)
         kept.pass_by(steps)
+    assert best is not None  # the last step has TP = P
     return PixelResult(
         ap=math.fsum(ap),
         auroc=won / (2 * positives * negatives),
         best_f1=best_f1,
-        best_threshold=float(scores_of(best_key)[0]),
+        best_threshold=float(scores_of(best.keys)[0]),
         point=points.point(reach),
         wanted=tpr,
         anomaly=positives,
         known=negatives,
-        curve=kept.curve(),
+        curve=kept.curve(best),
     )
 
 
@@ -300,9 +303,11 @@ class _Thinned:
         self._parts.append(steps[np.flatnonzero(moved)])
         self._last = None if moved[-1] else steps[-1:]
 
-    def curve(self) -> Curve:
-        """The steps that were kept, as rates."""
-        steps = Steps.joined([*self._parts, *([] if self._last is None else [self._last])])
+    def curve(self, besides: Steps) -> Curve:
+        """The steps that were kept and another one, as rates."""
+        steps = Steps.joined([*self._parts, *([] if self._last is None else [self._last]), besides])
+        # By falling key, each once.
+        steps = steps[np.unique(steps.keys, return_index=True)[1][::-1]]
         return Curve(
             tpr=steps.tp / self._positives,
             fpr=steps.fp / self._negatives,

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from eval.metrics.pixel import convention
-from eval.report.table import fpr_of, lower_is_better, percent
+from eval.report.columns import fpr_of, lower_is_better, percent
 from eval.results import RESULTS, SCHEMA
 from shards.errors import UserError
 

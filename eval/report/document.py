@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
 
 from eval.report.compare import comparison
-from eval.report.grid import comma_separated, latex, markdown, terminal
+from eval.report.grid import comma_separated, latex, markdown
 from eval.report.many import collect, grids, records
 from eval.report.paired import paired
+from eval.report.terminal import Shown
 from shards.errors import UserError
 
 Format = Literal["table", "markdown", "latex", "csv"]
@@ -27,7 +27,7 @@ def report_tables(
     published: bool = False,
     intervals: bool = False,
     width: int = 100,
-) -> list[Table]:
+) -> Sequence[RenderableType]:
     """Tables for the terminal.
 
     Args:
@@ -36,17 +36,17 @@ def report_tables(
         compare: whether two runs differ, instead of their figures.
         published: with published figures beside those of full sets; a table a set then.
         intervals: with the bootstrap's intervals; a table a set then.
-        width: of the terminal.
+        width: of the terminal, for runs side by side; the other tables fit themselves to it.
 
     Raises:
         UserError: as `comparison`, `collect` and `paired`; `compare` with `published`.
     """
     _check(compare, published)
     if compare:
-        return [terminal(paired(paths, scores).grid())]
+        return [Shown(paired(paths, scores).grid())]
     if published or intervals:
         made = grids(collect(paths, scores, published=published), intervals=intervals)
-        return [terminal(grid) for grid in made]
+        return [Shown(grid) for grid in made]
     return comparison(paths, scores, width)
 
 

@@ -1,4 +1,4 @@
-"""A table before it has a format, and the formats: terminal, Markdown, LaTeX; and rows of values as CSV."""
+"""A table before it has a format, and the formats: Markdown, LaTeX and, of values, CSV; `terminal.py` is one more."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-from rich.markup import escape
-from rich.table import Table
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -25,10 +22,35 @@ _LATEX = {
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one place of a table says; `strong` is printed bold."""
+    """What one place of a table says.
+
+    Attributes:
+        text: a name or a figure.
+        strong: whether it is printed bold.
+        interval: low and high end of the figure's interval.
+    """
 
     text: str
     strong: bool = False
+    interval: tuple[str, str] | None = None
+
+    @property
+    def line(self) -> str:
+        """All of it in one line."""
+        return self.text if self.interval is None else f"{self.text} [{', '.join(self.interval)}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Neighbouring columns of figures that stay in one table where they can.
+
+    Attributes:
+        columns: how many.
+        name: stands behind the title of a table that does not begin with the first part.
+    """
+
+    columns: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +64,9 @@ class Grid:
         rows: one cell a column.
         rules: rows that have a line above them.
         notes: sentences below it.
+        repeating: how many columns from the left are printed only where one of them changes.
+        parts: what stays together where the columns of figures need several tables; all of them are one part without.
+        a_table_each: whether the first column may become the title of a table of its own, for want of width.
     """
 
     title: str
@@ -50,21 +75,19 @@ class Grid:
     rows: tuple[tuple[Cell, ...], ...]
     rules: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
+    repeating: int = 0
+    parts: tuple[Part, ...] = ()
+    a_table_each: bool = False
 
-
-def terminal(grid: Grid) -> Table:
-    """The table for a terminal; its notes stand below it."""
-    caption = escape("\n".join(grid.notes)) or None
-    table = Table(title=escape(grid.title), title_justify="left", caption=caption, caption_justify="left")
-    for place, column in enumerate(grid.columns):
-        if place < grid.names:
-            table.add_column(escape(column), overflow="fold")
-        else:
-            table.add_column(escape(column), justify="right", no_wrap=True)
-    for place, row in enumerate(grid.rows):
-        cells = [f"[bold green]{escape(cell.text)}[/]" if cell.strong else escape(cell.text) for cell in row]
-        table.add_row(*cells, end_section=place + 1 in grid.rules)
-    return table
+    @property
+    def printed(self) -> list[tuple[Cell, ...]]:
+        """The rows, without the names that repeat those above."""
+        rows, last = [], None
+        for row in self.rows:
+            head = row[: self.repeating]
+            rows.append((*(Cell("") for _ in head), *row[self.repeating :]) if head and head == last else row)
+            last = head
+        return rows
 
 
 def markdown(grids: Sequence[Grid]) -> str:
@@ -92,19 +115,19 @@ def _markdown(grid: Grid) -> str:
         return f"| {' | '.join(cells)} |"
 
     def text(cell: Cell) -> str:
-        plain = re.sub(r"([\\`*_\[\]<>|])", r"\\\1", cell.text)
+        plain = re.sub(r"([\\`*_\[\]<>|])", r"\\\1", cell.line)
         return f"**{plain}**" if cell.strong else plain
 
     heads = [text(Cell(column)) for column in grid.columns]
     marks = [":--" if place < grid.names else "--:" for place in range(len(heads))]
-    rows = [line([text(cell) for cell in row]) for row in grid.rows]
+    rows = [line([text(cell) for cell in row]) for row in grid.printed]
     notes = [f"\n{text(Cell(note))}" for note in grid.notes]
     return "\n".join([f"### {text(Cell(grid.title))}\n", line(heads), line(marks), *rows, *notes, ""])
 
 
 def _latex(grid: Grid) -> str:
     def text(cell: Cell) -> str:
-        plain = "".join(_LATEX.get(sign, sign) for sign in cell.text)
+        plain = "".join(_LATEX.get(sign, sign) for sign in cell.line)
         return rf"\textbf{{{plain}}}" if cell.strong else plain
 
     def line(cells: Sequence[str]) -> str:
@@ -112,7 +135,7 @@ def _latex(grid: Grid) -> str:
 
     columns = "l" * grid.names + "r" * (len(grid.columns) - grid.names)
     rows = []
-    for place, row in enumerate(grid.rows):
+    for place, row in enumerate(grid.printed):
         rows += [r"    \midrule"] if place in grid.rules else []
         rows.append(line([text(cell) for cell in row]))
     notes = [rf"  \par\footnotesize {text(Cell(note))}" for note in grid.notes]

@@ -7,26 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from eval.report.columns import columns_of, head, lower_is_better, parts_of, percent
 from eval.report.compare import labels_of, load_results
 from eval.report.grid import Cell, Grid
 from eval.report.published import published_for
-from eval.report.table import lower_is_better, percent
 from shards.errors import UserError
-
-ORDER = (
-    "AP",
-    "AUROC",
-    "FPR95",
-    "best_F1",
-    "AP_binned",
-    "FPR95_binned",
-    "sIoU",
-    "PPV",
-    "F1_mean",
-    "mIoU",
-    "mAcc",
-)
-"""The columns, as far as results have them; other figures come after these."""
+from shards.plural import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +86,7 @@ def grids(sets: Sequence[SetRows], *, intervals: bool = False) -> list[Grid]:
 
 def records(sets: Sequence[SetRows]) -> list[dict[str, object]]:
     """One record a row for programs: fractions at full precision, and the ends of each interval."""
-    metrics = _metrics([row for found in sets for row in found.rows])
+    metrics = columns_of([row.metrics for found in sets for row in found.rows])
     made = []
     for found in sets:
         for row in found.rows:
@@ -155,7 +141,7 @@ def _papers(name: str, entries: Sequence[Mapping[str, Any]]) -> tuple[tuple[Row,
 
 
 def _grid(found: SetRows, intervals: bool) -> Grid:
-    metrics = _metrics(found.rows)
+    metrics = columns_of([row.metrics for row in found.rows])
     own = [row for row in found.rows if not row.source]
     best = {
         metric: (min if lower_is_better(metric) else max)(values)
@@ -163,35 +149,32 @@ def _grid(found: SetRows, intervals: bool) -> Grid:
         if len(values := [row.metrics[metric] for row in own if metric in row.metrics]) > 1
     }
     sources = list(dict.fromkeys(row.source for row in found.rows if row.source))
+    # The number of frames is a column only where it is not that of every row.
+    judged = {row.frames for row in found.rows}
+    told = f"{plural(min(judged), 'frame')}, " if len(judged) == 1 else ""
     rows = []
     for row in found.rows:
         mark = f" [{sources.index(row.source) + 1}]" if row.source else ""
-        names = (Cell(row.run), Cell(row.score + mark), Cell(str(row.frames)))
+        names = (Cell(row.run), Cell(row.score + mark), *(() if told else (Cell(str(row.frames)),)))
         rows.append((*names, *(_cell(row, metric, best, intervals) for metric in metrics)))
     notes = (*found.notes, *(f"[{number}] {source}." for number, source in enumerate(sources, 1)))
     return Grid(
-        title=f"{found.name}, in %",
-        columns=(
-            *("run", "score", "frames"),
-            *(f"{metric} {'↓' if lower_is_better(metric) else '↑'}" for metric in metrics),
-        ),
-        names=2,
+        title=f"{found.name}, {told}in %",
+        columns=("run", "score", *(() if told else ("frames",)), *map(head, metrics)),
+        names=2 if told else 3,
         rows=tuple(rows),
         rules=frozenset({len(own)} if sources and own else ()),
         notes=notes,
+        parts=parts_of(metrics),
     )
-
-
-def _metrics(rows: Sequence[Row]) -> list[str]:
-    """The figures that some row has, in the order of columns."""
-    found = dict.fromkeys(metric for row in rows for metric in row.metrics)
-    return [metric for metric in ORDER if metric in found] + [metric for metric in found if metric not in ORDER]
 
 
 def _cell(row: Row, metric: str, best: Mapping[str, float], intervals: bool) -> Cell:
     if metric not in row.metrics:
         return Cell("-")
-    text = percent(row.metrics[metric])
-    if intervals and metric in row.intervals:
-        text += " [{}, {}]".format(*map(percent, row.intervals[metric]))
-    return Cell(text, strong=not row.source and row.metrics[metric] == best.get(metric))
+    low_and_high = row.intervals.get(metric) if intervals else None
+    return Cell(
+        percent(row.metrics[metric]),
+        strong=not row.source and row.metrics[metric] == best.get(metric),
+        interval=None if low_and_high is None else (percent(low_and_high[0]), percent(low_and_high[1])),
+    )

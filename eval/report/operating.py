@@ -23,7 +23,7 @@ class Walk:
         fpr: share of the known pixels that are called anomalies.
         precision: share of anomalies among all that are called so.
         start: the place of the operating point that the figures are read at.
-        best: the place of the highest F1 among these points.
+        best: the place of the highest F1 of all thresholds.
     """
 
     threshold: Float[np.ndarray, " k"]
@@ -34,21 +34,22 @@ class Walk:
     best: int
 
     def as_json(self) -> dict[str, Any]:
-        """For the page's script."""
-        return {
-            "threshold": [float(f"{value:.6g}") for value in self.threshold],
-            "tpr": np.round(self.tpr, 6).tolist(),
-            "fpr": np.round(self.fpr, 6).tolist(),
-            "precision": np.round(self.precision, 6).tolist(),
-            "start": self.start,
-            "best": self.best,
-        }
+        """For the page's script: more digits than it prints."""
+        columns = {"threshold": self.threshold, "tpr": self.tpr, "fpr": self.fpr, "precision": self.precision}
+        rounded = {name: [float(f"{value:.9g}") for value in column] for name, column in columns.items()}
+        return {**rounded, "start": self.start, "best": self.best}
 
 
 def walk_along(result: PixelResult, steps: int = STEPS) -> Walk:
-    """At most so many points, evenly spaced along TPR + FPR, and the operating point."""
+    """At most so many points, evenly spaced along TPR + FPR; the operating point; the highest F1.
+
+    Args:
+        result: with its curve.
+        steps: how many points are spaced evenly.
+    """
     curve = result.curve
-    kept = np.unique(np.searchsorted(curve.tpr + curve.fpr, np.linspace(0, 2, steps)).clip(max=curve.tpr.size - 1))
+    even = np.searchsorted(curve.tpr + curve.fpr, np.linspace(0, 2, steps)).clip(max=curve.tpr.size - 1)
+    kept = np.union1d(even, np.flatnonzero(curve.threshold == result.best_threshold))
     columns = [
         np.append(column[kept].astype(np.float64), own)
         for column, own in (
@@ -62,6 +63,6 @@ def walk_along(result: PixelResult, steps: int = STEPS) -> Walk:
     _, first = np.unique(columns[0][::-1], return_index=True)
     order = columns[0].size - 1 - first
     threshold, tpr, fpr, precision = (column[order] for column in columns)
-    f1 = 2 * precision * tpr / np.maximum(precision + tpr, 1e-12)
     start = int(np.flatnonzero(order == columns[0].size - 1)[0])
-    return Walk(threshold, tpr, fpr, precision, start, int(f1.argmax()))
+    best = int(np.flatnonzero(threshold == result.best_threshold)[0])
+    return Walk(threshold, tpr, fpr, precision, start, best)

@@ -1,7 +1,8 @@
 """The page: one HTML file that holds everything, figures, curves, pictures and a script, and opens anywhere.
 
 Pictures are drawn from a few frames of each set, the worst and the best by the frame's own AP of the set's best
-score; the predictor is asked again for those, so that an evaluation need not keep every map.
+score; the predictor is asked again for those, or their files are read again (`eval/pictures.py`), so that an
+evaluation need not keep every map.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from eval.benchmarks import read_frame
 from eval.files import write_text
-from eval.predictor import Predictor, predict
+from eval.pictures import Pictures, PredictedPictures, Shown
+from eval.predictor import Predictor
 from eval.report.charts import BOX, Chart, precision_recall, roc
+from eval.report.columns import columns_of, fpr_of, head, lower_is_better, parts_of, percent
 from eval.report.histogram import Histogram, histogram
 from eval.report.operating import walk_along
 from eval.report.overlay import css_ramp, heat_map, outline, shrink, value_range
-from eval.report.table import fpr_of, lower_is_better, percent
 from eval.results import AnomalySetResult, Results, SegmentationSetResult
 from shards.labels import IGNORE, TRAIN_CLASSES
+from shards.plural import plural
 from shards.progress import track
 
 PAGE = "report.html"
@@ -89,6 +91,13 @@ class _Section:
     frame_rows: list[dict[str, Any]]
 
     @property
+    def tables(self) -> list[tuple[str, list[str]]]:
+        """Titles and columns of the tables of figures: one would be too wide for both kinds."""
+        first, *others = parts_of(self.metrics)
+        exact, further = self.metrics[: first.columns], self.metrics[first.columns :]
+        return [("Exact figures", exact), ("As the official evaluator has them", further)][: 2 if others else 1]
+
+    @property
     def tpr(self) -> str:
         """The true positive rate of the operating point, in %."""
         return f"{100 * self.found.tpr:g}"
@@ -115,12 +124,15 @@ class _Section:
         }
 
 
-def write_page(results: Results, predictor: Predictor, out: Path, *, frames_per_set: int = 6) -> Path:
+def write_page(
+    results: Results, predictor: Predictor | Pictures | None, out: Path, *, frames_per_set: int = 6
+) -> Path:
     """Write OUT/report.html.
 
     Args:
-        results: from `evaluate`.
-        predictor: the one that was judged; draws the chosen frames again.
+        results: from `evaluate` or `judge_scores`.
+        predictor: the one that was judged, to draw the chosen frames again, or where else their pictures come from;
+            without it the page has none.
         out: folder of the page.
         frames_per_set: at most so many pictures a set.
 
@@ -131,8 +143,9 @@ def write_page(results: Results, predictor: Predictor, out: Path, *, frames_per_
         UserError: a frame is not readable any more, or the folder not writable.
     """
     judged = {name: found for name, found in results.sets.items() if isinstance(found, AnomalySetResult)}
+    pictures = PredictedPictures(results, predictor) if isinstance(predictor, Predictor) else predictor
     sections = [
-        _section(number, name, found, predictor, frames_per_set)
+        _section(number, name, found, pictures, frames_per_set)
         for number, (name, found) in enumerate(track(judged.items(), "pictures", total=len(judged), unit="sets"), 1)
     ]
     html = _template().render(
@@ -140,7 +153,7 @@ def write_page(results: Results, predictor: Predictor, out: Path, *, frames_per_
         versions=results.versions,
         ramp=css_ramp(),
         lower=lower_is_better,
-        fpr=fpr_of(sections[0].found.metrics(sections[0].shown_score)) if sections else "",
+        overview=_overview(sections) if len(sections) > 1 else [],
         sections=sections,
         data=_json({"sets": [section.data for section in sections]}),
         segmentations=[
@@ -164,10 +177,25 @@ def choose_frames(frame_ap: Mapping[str, float], count: int) -> list[tuple[str, 
     return [("worst", name) for name in order[:worst]] + [("best", name) for name in tail]
 
 
-def _section(number: int, name: str, found: AnomalySetResult, predictor: Predictor, count: int) -> _Section:
+def _overview(sections: list[_Section]) -> list[dict[str, Any]]:
+    """A table of AP and one of FPR: a row a set, a column a score."""
+    names = dict.fromkeys(row["score"] for section in sections for row in section.rows)
+    tables = []
+    for metric in ("AP", fpr_of(sections[0].found.metrics(sections[0].shown_score))):
+        rows = []
+        for section in sections:
+            cells = {row["score"]: row["cells"].get(metric) for row in section.rows}
+            rows.append(
+                {"number": section.number, "name": section.name, "cells": [cells.get(name) for name in names]}
+            )
+        tables.append({"head": head(metric), "scores": list(enumerate(names)), "rows": rows})
+    return tables
+
+
+def _section(number: int, name: str, found: AnomalySetResult, look: Pictures | None, count: int) -> _Section:
     entries: dict[str, dict[str, Any]] = found.as_json()["scores"]
     metrics = {score: entry["metrics"] for score, entry in entries.items()}
-    columns = list(dict.fromkeys(metric for values in metrics.values() for metric in values))
+    columns = columns_of(list(metrics.values()))
     rows = [
         {
             "score": score,
@@ -178,26 +206,12 @@ def _section(number: int, name: str, found: AnomalySetResult, predictor: Predict
     ]
     shown = max(metrics, key=lambda score: metrics[score]["AP"])
     frame_ap = {frame: values["AP"] for frame, values in found.frames[shown].items() if values is not None}
-    frames = {frame.name: frame for frame in found.found.frames}
     places = {frame: place for place, frame in enumerate(found.frames[shown])}
     pictures = []
-    for kind, frame in choose_frames(frame_ap, count):
-        image, label = read_frame(frames[frame])
-        score = predict(predictor, image, (shown,), frame).scores[shown]
-        limits = value_range(score[label != IGNORE])
-        image, label, score = shrink(image, label, score, _PICTURE_WIDTH)
-        pictures.append(
-            _Picture(
-                frame=frame,
-                place=places[frame],
-                ap=percent(frame_ap[frame]),
-                kind=kind,
-                image=_jpeg(outline(image, label)),
-                heat=_jpeg(outline(heat_map(image, score, limits), label, 1)),
-                low=f"{limits[0]:.3g}",
-                high=f"{limits[1]:.3g}",
-            )
-        )
+    if look is not None:
+        for kind, frame in choose_frames(frame_ap, count):
+            seen = look(name, frame, shown)
+            pictures.append(_picture(seen, frame, places[frame], kind, percent(frame_ap[frame])))
     return _Section(
         number=number,
         name=name,
@@ -216,6 +230,21 @@ def _section(number: int, name: str, found: AnomalySetResult, predictor: Predict
         pictures=pictures,
         frame_columns=["frame", "anomaly pixels, %", *_frame_metrics(found, shown)],
         frame_rows=_frame_rows(found, shown, {picture.frame for picture in pictures}),
+    )
+
+
+def _picture(seen: Shown, frame: str, place: int, kind: str, ap: str) -> _Picture:
+    limits = value_range(seen.score[seen.label != IGNORE])
+    image, label, score = shrink(seen.image, seen.label, seen.score, _PICTURE_WIDTH)
+    return _Picture(
+        frame=frame,
+        place=place,
+        ap=ap,
+        kind=kind,
+        image=_jpeg(outline(image, label)),
+        heat=_jpeg(outline(heat_map(image, score, limits), label, 1)),
+        low=f"{limits[0]:.3g}",
+        high=f"{limits[1]:.3g}",
     )
 
 
@@ -288,4 +317,5 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
+    environment.filters["plural"] = plural
     return environment.get_template("page.html.j2")

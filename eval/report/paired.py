@@ -17,11 +17,12 @@ import numpy as np
 from eval.frame_figures import COUNTS, FRAMES, Counts, load_counts
 from eval.metrics.bootstrap import DRAWS, Difference, FrameCounts, differences
 from eval.metrics.pixel import convention
+from eval.report.columns import fpr_of, head, lower_is_better, percent
 from eval.report.compare import labels_of, load_results
 from eval.report.grid import Cell, Grid
-from eval.report.table import fpr_of, lower_is_better, percent
 from eval.results import SCHEMA
 from shards.errors import UserError
+from shards.plural import plural
 from shards.progress import track
 
 _DRAWN: Final = convention()
@@ -67,32 +68,36 @@ class Paired:
 
     def grid(self) -> Grid:
         """The table for people."""
-        rows, last = [], ("", "")
-        rules = set()
+        rows, rules = [], set()
         for place, row in enumerate(self.rows):
-            names = (row.name, row.score) if (row.name, row.score) != last else ("", "")
-            if place and names[0]:
+            above = self.rows[place - 1] if place else row
+            if (row.name, row.score) != (above.name, above.score):
                 rules.add(place)
-            last = (row.name, row.score)
-            low, high = row.difference.low, row.difference.high
-            cells = (
-                *names,
-                f"{row.metric} {'↓' if lower_is_better(row.metric) else '↑'}",
-                row.verdict,
-                percent(row.first),
-                percent(row.second),
-                _signed(row.second - row.first),
-                f"[{_signed(low)}, {_signed(high)}]",
+            interval = _signed(row.difference.low), _signed(row.difference.high)
+            rows.append(
+                (
+                    *(Cell(row.name), Cell(row.score), Cell(head(row.metric))),
+                    Cell(row.verdict, strong=row.difference.beyond),
+                    *(Cell(percent(row.first)), Cell(percent(row.second))),
+                    Cell(_signed(row.second - row.first), interval=interval),
+                )
             )
-            rows.append(tuple(Cell(text, place == 3 and row.difference.beyond) for place, text in enumerate(cells)))
         first, second = self.labels
         notes = (
-            f"95 % intervals of {second} - {first}, paired bootstrap over frames, {DRAWS} draws, seed 0; "
-            "the runs differ where the interval leaves out 0.",
+            f"Δ: {second} - {first} and its 95 % interval; paired bootstrap over frames, {DRAWS} draws, seed 0. "
+            "The runs differ where the interval leaves out 0.",
             *self.notes,
         )
-        columns = ("set", "score", "", "verdict", *self.labels, "Δ", "95 % interval")
-        return Grid(f"{first} and {second}, in %", columns, 4, tuple(rows), frozenset(rules), notes)
+        return Grid(
+            f"{first} and {second}, in %",
+            ("set", "score", "", "verdict", *self.labels, "Δ [95 % interval]"),
+            names=4,
+            rows=tuple(rows),
+            rules=frozenset(rules),
+            notes=notes,
+            repeating=2,
+            a_table_each=True,
+        )
 
     def records(self) -> list[dict[str, object]]:
         """One record a figure for programs; fractions at full precision."""
@@ -242,8 +247,8 @@ def _aligned(
         alone = [frame for frame in mine if frame not in theirs]
         if alone:
             raise UserError(
-                f"The runs were judged on different frames of {name}: {len(alone)} are only in {label}, "
-                f"the first {alone[0]}. Evaluate both on the same set."
+                f"The runs were judged on different frames of {name}: {plural(len(alone), 'is', 'are')} only in "
+                f"{label}, the first {alone[0]}. Evaluate both on the same set."
             )
     for frame in one:
         if _pixels(one[frame]) != _pixels(other[frame]):

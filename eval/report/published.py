@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from shards.plural import plural
+
 _FILE = Path(__file__).with_name("published.json")
 
 
@@ -100,10 +102,10 @@ def published_for(name: str, entry: Mapping[str, Any]) -> tuple[tuple[Published,
     # Where nothing tells which set of its benchmark it is, its size does: no two of them have as many frames.
     found = next((known for known in candidates if known.frames == entry["frames"]), None)
     if found is None:
-        full = " or ".join(f"{known.name}, {known.frames} frames" for known in candidates)
+        full = " or ".join(f"{known.name}, {plural(known.frames, 'frame')}" for known in candidates)
         return (), (
             f"{name}: published figures are of the full set, {full}; "
-            f"here {entry['frames']} were judged, so they would not compare and are left out.",
+            f"here {plural(entry['frames'], 'was', 'were')} judged, so they would not compare and are left out.",
         )
     if not entry.get("whole"):
         return (), (

@@ -199,7 +199,7 @@ def test_other_frames_are_refused(world: Path, tmp_path: Path) -> None:
     one = judge(world, tmp_path / "one", 40)
     for folder in ("images", "labels_masks"):
         (world / folder / "7.png").unlink()
-    with pytest.raises(UserError, match=r"different frames of fishyscapes_static: 1 are only in one, the first 7"):
+    with pytest.raises(UserError, match=r"different frames of fishyscapes_static: 1 is only in one, the first 7"):
         paired([one, judge(world, tmp_path / "two", 40)])
 
 

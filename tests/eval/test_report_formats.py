@@ -62,16 +62,28 @@ def rows_of(text: str) -> list[list[str]]:
 
 def test_markdown_has_a_table_a_set(runs: list[Path]) -> None:
     text = report_text(runs, "markdown")
-    assert re.findall("^### .*", text, re.MULTILINE) == ["### road, in %", "### city, in %"]
+    assert re.findall("^### .*", text, re.MULTILINE) == ["### road, 60 frames, in %", "### city, 2 frames, in %"]
     head, first, second, third, *city = rows_of(text)
     assert head == [
-        *("run", "score", "frames", "AP ↑", "AUROC ↑", "FPR95 ↓", r"best\_F1 ↑", "sIoU ↑", r"F1\_mean ↑", "extra ↑")
+        *("run", "score", "AP ↑", "AUROC ↑", "FPR95 ↓", r"best\_F1 ↑", "sIoU ↑", r"F1\_mean ↑", "extra ↑")
     ]
-    assert first == [r"be\_fore", "msp", "60", "20.00", "**90.00**", "70.00", "**50.00**", "-", "-", "-"]
-    assert second[3:6] == ["**30.00**", "**90.00**", "75.00"]
+    assert first == [r"be\_fore", "msp", "20.00", "**90.00**", "70.00", "**50.00**", "-", "-", "-"]
+    assert second[2:5] == ["**30.00**", "**90.00**", "75.00"]
     # A figure that one row only has is not the best of anything.
-    assert third[5:] == ["**40.00**", "**50.00**", "12.50", "33.33", "75.00"]
-    assert city == [["run", "score", "frames", "mIoU ↑", "mAcc ↑"], [r"be\_fore", "", "2", "50.00", "62.50"]]
+    assert third[4:] == ["**40.00**", "**50.00**", "12.50", "33.33", "75.00"]
+    assert city == [["run", "score", "mIoU ↑", "mAcc ↑"], [r"be\_fore", "", "50.00", "62.50"]]
+
+
+def test_frames_are_a_column_where_runs_judged_different_ones(runs: list[Path], tmp_path: Path) -> None:
+    fewer = write(tmp_path / "fewer", {"road": road(1, msp=score(0.2, 0.7))})
+    text = report_text([runs[0], fewer], "markdown")
+    assert "### road, in %" in text
+    assert [row[:3] for row in rows_of(text)[:3]] == [
+        ["run", "score", "frames"],
+        [r"be\_fore", "msp", "60"],
+        ["fewer", "msp", "1"],
+    ]
+    assert "### road, 1 frame, in %" in report_text([fewer], "markdown")
 
 
 def test_intervals_stand_behind_the_figures(runs: list[Path]) -> None:
@@ -99,7 +111,7 @@ def test_csv_holds_fractions_and_intervals(runs: list[Path]) -> None:
 
 def test_latex_escapes_names(runs: list[Path]) -> None:
     text = report_text(runs, "latex")
-    assert r"be\_fore & msp & 60 & 20.00 & \textbf{90.00}" in text
+    assert r"be\_fore & msp & 20.00 & \textbf{90.00}" in text
     assert r"FPR95 $\downarrow$ & best\_F1 $\uparrow$" in text
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 2
     columns = re.findall(r"\\begin\{tabular\}\{(\w+)\}", text)
@@ -118,7 +130,7 @@ def test_markdown_escapes_names() -> None:
 def test_published_figures_stand_beside_full_sets(runs: list[Path], tmp_path: Path) -> None:
     text = report_text(runs, "markdown", published=True)
     papers = [row for row in rows_of(text) if row[0] == "published"]
-    assert [r"top-K OvR, energy, WideResNet38 \[2\]", "60", "46.39", "-", "38.09"] in [row[1:6] for row in papers]
+    assert [r"top-K OvR, energy, WideResNet38 \[2\]", "46.39", "-", "38.09"] in [row[1:5] for row in papers]
     assert "Style-Aligned OoD Augmentation, ICCVW 2023, table 4" in text
     # The best of the runs stays bold, whatever papers print.
     assert "**30.00**" in text
