@@ -23,18 +23,20 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+from zlib import ZLIB_RUNTIME_VERSION
 
 import cv2
 
+from pipelines.coding import Coder, Packing
 from pipelines.defaults import SAMPLES_PER_SHARD
 from pipelines.folder import WORK, ShardTask, claimed, clear, done_record, finished_build
 from pipelines.recipe import Recipe, sample_key
-from shards.codec import encode_json, encode_sample
+from shards.codec import encode_json
+from shards.documents import write_documents
 from shards.errors import BadInput, UserError
 from shards.manifest import REJECTS, SAMPLES, Manifest, write_manifest
 from shards.progress import track
-from shards.sample import Sample
-from shards.writer import ShardRecord, write_atomically, write_shard
+from shards.writer import Members, ShardRecord, write_atomically, write_members
 
 _LIBRARIES: Final = {
     "anomsynth": "anomsynth",
@@ -82,6 +84,7 @@ def build(
     seed: int = 0,
     workers: int = 1,
     samples_per_shard: int = SAMPLES_PER_SHARD,
+    packing: Packing = Packing(),  # noqa: B008 (frozen)
     strict: bool = False,
     dry_run: bool = False,
 ) -> BuildSummary:
@@ -94,6 +97,7 @@ def build(
         seed: of all randomness.
         workers: processes; the bytes do not depend on it.
         samples_per_shard: samples in a tar; the bytes depend on it.
+        packing: how samples are stored.
         strict: the first broken input ends the build instead of being skipped and recorded.
         dry_run: only say what would be made; touches nothing.
 
@@ -112,9 +116,10 @@ def build(
             raise UserError(f"The number of {name} must be at least 1, got {value}.")
     if seed < 0:
         raise UserError(f"The seed must not be negative, got {seed}.")
-    plan = _plan(recipe, count, seed, samples_per_shard)
+    plan = _plan(recipe, count, seed, samples_per_shard, packing)
     if dry_run:
-        described = {**plan, **_estimate(recipe, seed, count, samples_per_shard), "inputs": recipe.plan()}
+        estimate = _estimate(Coder(recipe, seed, packing), count, samples_per_shard)
+        described = {**plan, **estimate, "inputs": recipe.plan()}
         return BuildSummary(out, described, dry_run=True, seconds=time.monotonic() - start)
     if strict and recipe.problems:
         first = recipe.problems[0]
@@ -132,7 +137,7 @@ def build(
     with claimed(out, plan, tasks):
         done = [task for task in tasks if done_record(out, task) is not None]
         todo = [task for task in tasks if task not in done]
-        _run(recipe, out, seed, todo, workers=workers, strict=strict)
+        _run(Job(recipe, out, seed, packing, strict), todo, workers)
         manifest = _finish(recipe, out, plan, tasks, created=created)
     return _summary(out, plan, manifest, start, resumed=len(done))
 
@@ -141,7 +146,7 @@ def build(
 # -------------------------------------------------------------------------------------------------------
 
 
-def _plan(recipe: Recipe, count: int, seed: int, samples_per_shard: int) -> dict[str, Any]:
+def _plan(recipe: Recipe, count: int, seed: int, samples_per_shard: int, packing: Packing) -> dict[str, Any]:
     """Everything that decides about bytes. Equal plans mean equal shard sets."""
     plan = {
         "recipe": recipe.name,
@@ -149,19 +154,20 @@ def _plan(recipe: Recipe, count: int, seed: int, samples_per_shard: int) -> dict
         "seed": seed,
         "count": count,
         "samples_per_shard": samples_per_shard,
-        "tool": {name: version(package) for name, package in _LIBRARIES.items()},
+        "packing": packing.model_dump(mode="json"),
+        "tool": {**{name: version(package) for name, package in _LIBRARIES.items()}, "zlib": ZLIB_RUNTIME_VERSION},
         "sources": recipe.sources(),
     }
     return dict(json.loads(encode_json(plan)))
 
 
-def _estimate(recipe: Recipe, seed: int, count: int, samples_per_shard: int) -> dict[str, Any]:
+def _estimate(coder: Coder, count: int, samples_per_shard: int) -> dict[str, Any]:
     """Shards and bytes, judged by the first sample that can be made."""
     members: list[int] = []
     for index in range(min(count, 8)):
         with contextlib.suppress(BadInput):
             # Each member lies in the tar behind a header of 512 bytes, filled up to a multiple of 512.
-            members = [512 + -(-len(data) // 512) * 512 for _, data in encode_sample(recipe.make(seed, index))]
+            members = [512 + -(-len(data) // 512) * 512 for _, data in coder.members(index)[0]]
             break
     return {"shards": -(-count // samples_per_shard), "estimated_bytes": sum(members) * count}
 
@@ -171,16 +177,32 @@ def _estimate(recipe: Recipe, seed: int, count: int, samples_per_shard: int) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    """What is the same for all shards; each worker process is given it once, not once a shard.
+class Job:
+    """What is the same for all shards of a build.
 
-    `ticking` is a queue that takes one item a sample, `stop` an event: of threads or of processes.
+    Attributes:
+        recipe: an opened recipe.
+        out: the folder of the set.
+        seed: of all randomness.
+        packing: how samples are stored.
+        strict: the first broken input ends the build.
     """
 
     recipe: Recipe
     out: Path
     seed: int
+    packing: Packing
     strict: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """What a worker, thread or process, is given once, not once a shard.
+
+    `ticking` is a queue that takes one item a sample, `stop` an event: of threads or of processes.
+    """
+
+    job: Job
     ticking: Any
     stop: Any
 
@@ -189,25 +211,25 @@ class _Stopped(Exception):
     """The build was given up by the thread or process that started it."""
 
 
-def _run(recipe: Recipe, out: Path, seed: int, tasks: Sequence[ShardTask], *, workers: int, strict: bool) -> None:
+def _run(job: Job, tasks: Sequence[ShardTask], workers: int) -> None:
     """Make shards, in processes or, with one worker, in one thread, and show the progress."""
     workers = min(workers, len(tasks))
     if not workers:
         return
     pool: Executor
     if workers == 1:
-        job = _Job(recipe, out, seed, strict, queue.SimpleQueue(), threading.Event())
-        pool = ThreadPoolExecutor(1, initializer=_start_thread, initargs=(job,))
+        worker = _Worker(job, queue.SimpleQueue(), threading.Event())
+        pool = ThreadPoolExecutor(1, initializer=_start_thread, initargs=(worker,))
     else:
         # spawn: workers start clean, whatever threads and locks this process has.
         context = multiprocessing.get_context("spawn")
-        job = _Job(recipe, out, seed, strict, context.SimpleQueue(), context.Event())
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_process, initargs=(job,))
+        worker = _Worker(job, context.SimpleQueue(), context.Event())
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_process, initargs=(worker,))
     total = sum(task.last - task.first for task in tasks)
     try:
         with _no_interrupt():
             futures = [pool.submit(_make_shard, task) for task in tasks]
-        for _ in track(_ticks(futures, job.ticking), recipe.name, total=total, unit="samples"):
+        for _ in track(_ticks(futures, worker.ticking), job.recipe.name, total=total, unit="samples"):
             pass
     except BrokenProcessPool as error:
         raise UserError(
@@ -215,7 +237,7 @@ def _run(recipe: Recipe, out: Path, seed: int, tasks: Sequence[ShardTask], *, wo
         ) from error
     finally:
         # After an error or Ctrl-C, workers give up at the next sample; the shards that they finished stay.
-        job.stop.set()
+        worker.stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -240,16 +262,16 @@ def _ticks(futures: Sequence[Future[None]], ticking: Any) -> Iterator[int]:
             future.result()
 
 
-_job = threading.local()
-"""Of a worker, thread or process: the job that it was started with."""
+_this = threading.local()
+"""Of a worker, thread or process: what it was started with."""
 
 
-def _start_thread(job: _Job) -> None:
-    _job.current = job
+def _start_thread(worker: _Worker) -> None:
+    _this.worker = worker
 
 
-def _start_process(job: _Job) -> None:
-    _job.current = job
+def _start_process(worker: _Worker) -> None:
+    _this.worker = worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
     cv2.setNumThreads(1)
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -265,45 +287,48 @@ def _die_with_parent() -> None:
 
 def _make_shard(task: ShardTask) -> None:
     """Make one shard, then its done-record; leaves nothing behind if it is stopped."""
-    job: _Job = _job.current
+    worker: _Worker = _this.worker
+    out = worker.job.out
     rows: list[dict[str, Any]] = []
     rejects: list[dict[str, Any]] = []
-    if job.stop.is_set():
+    if worker.stop.is_set():
         return
     try:
-        record = write_shard(job.out / task.shard, _samples(job, task, rows, rejects))
+        record = write_members(out / task.shard, _samples(worker, task, rows, rejects))
     except _Stopped:
         return
     except BaseException:
-        job.stop.set()  # the build has failed: nobody, this worker included, need begin another shard
+        worker.stop.set()  # the build has failed: nobody, this worker included, need begin another shard
         raise
     if record.samples == 0:
-        (job.out / task.shard).unlink()  # readers need not cope with archives that hold nothing
+        (out / task.shard).unlink()  # readers need not cope with archives that hold nothing
     note = {"record": record.model_dump(), "rows": rows, "rejects": rejects}
-    write_atomically(job.out / WORK / task.note, encode_json(note))
+    write_atomically(out / WORK / task.note, encode_json(note))
 
 
 def _samples(
-    job: _Job, task: ShardTask, rows: list[dict[str, Any]], rejects: list[dict[str, Any]]
-) -> Iterator[Sample]:
+    worker: _Worker, task: ShardTask, rows: list[dict[str, Any]], rejects: list[dict[str, Any]]
+) -> Iterator[tuple[str, Members]]:
     """The samples of a shard, one by one; fills `rows` and `rejects` on the way."""
+    job = worker.job
+    coder = Coder(job.recipe, job.seed, job.packing)
     for index in range(task.first, task.last):
-        if job.stop.is_set():
+        if worker.stop.is_set():
             raise _Stopped
         key = sample_key(job.recipe.name, index)
         try:
-            sample = job.recipe.make(job.seed, index)
+            members, meta = coder.members(index)
         except BadInput as error:
             broken = [{"reason": error.reason, "detail": error.detail, "input": job.recipe.input_of(job.seed, index)}]
         else:
-            broken = list(sample.meta["rejected"])
-            rows.append({**sample.meta, "key": key, "shard": task.shard})
-            yield sample
+            broken = list(meta["rejected"])
+            rows.append({**meta, "key": key, "shard": task.shard})
+            yield key, members
         # What found no room names no input: nothing is broken then.
         if job.strict and (first := next((row for row in broken if row["input"]), None)):
             raise UserError(f"--strict: {first['input']}: {first['reason']}: {first['detail']}.")
         rejects += [{**row, "sample": key} for row in broken]
-        job.ticking.put(1)
+        worker.ticking.put(1)
 
 
 # The end
@@ -342,6 +367,7 @@ def _finish(
     )
     write_atomically(out / SAMPLES, _lines(rows))
     write_atomically(out / REJECTS, _lines(rejects))
+    write_documents(out, manifest, rows)
     write_manifest(out, manifest)
     clear(out)
     return manifest

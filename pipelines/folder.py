@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from shards.documents import DOCUMENTS
 from shards.errors import UserError
 from shards.manifest import MANIFEST, REJECTS, SAMPLES, Manifest, read_manifest
 from shards.writer import ShardRecord, write_atomically
@@ -102,7 +103,7 @@ def _refuse_strangers(out: Path, plan: Mapping[str, Any], tasks: Sequence[ShardT
                 f"{out} holds an unfinished build, which differs in {differences}: "
                 "repeat that command to finish it, choose another --out, or delete that folder first."
             )
-        allowed |= {task.shard for task in tasks} | {SAMPLES, REJECTS}
+        allowed |= {task.shard for task in tasks} | {SAMPLES, REJECTS, *DOCUMENTS}
     names = sorted(path.name for path in out.iterdir())
     strangers = [name for name in names if name not in allowed and not _is_leftover(name, plan["recipe"])]
     if strangers:
@@ -112,7 +113,7 @@ def _refuse_strangers(out: Path, plan: Mapping[str, Any], tasks: Sequence[ShardT
 
 def _is_leftover(name: str, recipe: str) -> bool:
     """True for what `write_atomically` left in OUT when a build of this recipe was killed."""
-    finals = rf"{re.escape(recipe)}-[0-9]+\.tar|" + "|".join(map(re.escape, (MANIFEST, SAMPLES, REJECTS)))
+    finals = rf"{re.escape(recipe)}-[0-9]+\.tar|" + "|".join(map(re.escape, (MANIFEST, SAMPLES, REJECTS, *DOCUMENTS)))
     return re.fullmatch(rf"\.({finals})\.[0-9]+\.tmp", name) is not None
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from pipelines.coding import Coder, Packing
 from pipelines.recipe import Sources
 from pipelines.recipes import find_recipe
-from shards.codec import encode_json, encode_sample
+from shards.codec import encode_json
 from shards.errors import UserError
 from shards.manifest import Manifest
 
@@ -35,6 +36,7 @@ def rebuilder(manifest: Manifest, cityscapes: Path, coco: Path | None) -> Callab
         raise UserError("Objects of this set come from COCO: give its folder with --coco DIR.")
     try:
         config = entry.config.model_validate(manifest.config)
+        packing = Packing.model_validate(manifest.packing)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -51,4 +53,5 @@ def rebuilder(manifest: Manifest, cityscapes: Path, coco: Path | None) -> Callab
             raise UserError(
                 f"The {name} folder is not the one that the set was made of: it differs in {', '.join(fields)}."
             )
-    return lambda index: dict(encode_sample(recipe.make(manifest.seed, index)))
+    coder = Coder(recipe, manifest.seed, packing)
+    return lambda index: dict(coder.members(index)[0])

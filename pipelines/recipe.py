@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import UInt8
+
+from pipelines.mixing import Base, Change, mixed
 from shards.cards import Card
 from shards.config import Config
 from shards.layouts.problem import Problem
@@ -15,7 +19,7 @@ from shards.sample import Sample
 
 @runtime_checkable
 class Recipe(Protocol):
-    """A way to make sample i from (seed, i) alone; crosses process borders by pickle.
+    """A way to make sample i from (seed, i) alone, in two steps; crosses process borders by pickle.
 
     Everything that is slow to find out (folders, annotations) is found out once, when a recipe is opened.
     """
@@ -45,8 +49,30 @@ class Recipe(Protocol):
     def input_of(self, seed: int, index: int) -> str:
         """Name of the frame that sample `index` is made of, for rejects.jsonl."""
 
-    def make(self, seed: int, index: int) -> Sample:
-        """Make one sample; raises BadInput where its frame cannot be used."""
+    def base(self, seed: int, index: int) -> Base:
+        """The frame of a sample, a pure function of `input_of`; raises BadInput where it cannot be used."""
+
+    def change(self, seed: int, index: int, scene: Scene) -> Change:
+        """What the sample changes about its frame."""
+
+
+@runtime_checkable
+class Scene(Protocol):
+    """What a recipe may know of a frame before it is decoded; a `Base` is one."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+
+    @property
+    def semantic(self) -> UInt8[np.ndarray, "h w"]:
+        """TrainIds, 255 = ignore; raises BadInput where they are broken."""
+
+
+def make(recipe: Recipe, seed: int, index: int) -> Sample:
+    """Make one sample as arrays; raises BadInput where its frame cannot be used."""
+    base = recipe.base(seed, index)
+    return mixed(sample_key(recipe.name, index), base, recipe.change(seed, index, base))
 
 
 @dataclass(frozen=True, slots=True)

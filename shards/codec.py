@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import struct
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,9 +19,11 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from shards.errors import BadInput
+from shards.jpeg import encode_jpeg
 from shards.png.reading import PlainPng, plain_png, read_png
 from shards.png.strips import StripPng
 from shards.sample import Sample
+from shards.webp import encode_webp
 
 MAX_PIXELS = 150_000_000
 """Larger pictures are refused from their header: a guard against decompression bombs.
@@ -44,7 +47,7 @@ def decode_image(data: bytes, name: str = "image") -> UInt8[np.ndarray, "h w 3"]
     if (plain := _plain(data, name)) is not None:
         pixels = read_png(data, plain, name)
         return pixels if plain.step == 3 else np.repeat(pixels[..., None], 3, axis=2)
-    return np.array(_open(data, name).convert("RGB"))
+    return np.array(_open(data, name, "RGB"))
 
 
 def decode_map(data: bytes, name: str = "map") -> np.ndarray:
@@ -75,7 +78,7 @@ def decode_map(data: bytes, name: str = "map") -> np.ndarray:
 def decode_extra(data: bytes, name: str = "extra") -> np.ndarray:
     """Decode an extra of a sample: (H, W) where the file has one channel, else (H, W, 3)."""
     image = _open(data, name)
-    return decode_map(data, name) if image.mode in ("1", "L", "P", "I", "I;16") else np.array(image.convert("RGB"))
+    return decode_map(data, name) if image.mode in ("1", "L", "P", "I", "I;16") else decode_image(data, name)
 
 
 def decode_size(file: io.BytesIO | io.BufferedReader, name: str = "image") -> tuple[int, int]:
@@ -96,11 +99,11 @@ def _plain(data: bytes, name: str) -> PlainPng | None:
     return plain
 
 
-def _open(data: bytes, name: str) -> Image.Image:
-    """Open and decode fully."""
+def _open(data: bytes, name: str, mode: str | None = None) -> Image.Image:
+    """Open and decode fully; into a mode of Pillow's where one is given."""
     with _header(io.BytesIO(data), name) as image:
         image.load()
-    return image
+        return image.convert(mode) if mode else image
 
 
 @contextlib.contextmanager
@@ -108,8 +111,8 @@ def _header(file: io.BytesIO | io.BufferedReader, name: str) -> Iterator[Image.I
     """A picture of which only the header was read; every way of being broken becomes a BadInput."""
     try:
         with warnings.catch_warnings():
-            # Pillow warns of big pictures; we have a limit of our own.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Pillow warns of big pictures, for which we have a limit of our own, and of parts that it leaves out.
+            warnings.simplefilter("ignore")
             image = Image.open(file)
             if image.width * image.height > MAX_PIXELS:
                 raise BadInput("oversized-image", f"{name} has {image.width}x{image.height} pixels")
@@ -118,7 +121,7 @@ def _header(file: io.BytesIO | io.BufferedReader, name: str) -> Iterator[Image.I
         raise BadInput("unreadable-image", f"{name} is no picture of a known format") from error
     except Image.DecompressionBombError as error:
         raise BadInput("oversized-image", f"{name} has more than {MAX_PIXELS:,} pixels") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, LookupError, struct.error) as error:
         if "truncated" in str(error).lower():
             raise BadInput("truncated-image", f"{name} is cut off") from error
         raise BadInput("unreadable-image", f"{name} is broken") from error
@@ -130,6 +133,22 @@ def encode_png(array: np.ndarray) -> bytes:
     Equal bytes hold for equal versions of zlib, which the manifest names.
     """
     return StripPng.of(array).file()
+
+
+def encode_image(image: UInt8[np.ndarray, "h w 3"], form: str, quality: int) -> tuple[str, bytes]:
+    """Encode a picture for a sample.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        form: ``png``, ``webp`` (both lossless) or ``jpeg``.
+        quality: 1..100, of jpeg.
+
+    Returns:
+        The file name's ending, and the bytes; pinned settings, so equal pixels give equal bytes.
+    """
+    if form == "jpeg":
+        return "jpg", encode_jpeg(image, quality)
+    return form, encode_webp(image) if form == "webp" else encode_png(image)
 
 
 def encode_json(value: Mapping[str, Any]) -> bytes:

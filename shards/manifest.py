@@ -29,6 +29,8 @@ class Manifest(BaseModel):
     count: int = Field(ge=0)
     """Samples asked for; the shards may hold fewer where inputs were rejected."""
     samples_per_shard: int = Field(ge=1)
+    packing: dict[str, Any] = Field(default_factory=dict)
+    """How samples are stored: format and quality of the pictures."""
     tool: dict[str, str]
     """Versions of anomsynth and of the libraries whose version decides about bytes."""
     sources: dict[str, dict[str, Any]]

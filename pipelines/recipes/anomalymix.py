@@ -41,25 +41,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import exp, log
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final
 
 import numpy as np
-from jaxtyping import Int64, UInt8
 from pydantic import Field, model_validator
 
-from pipelines.cutout import Cutout, Layer, eroded, feathered, paste, scaled, window
-from pipelines.pixels import count_pixels, void_as_ignore
-from pipelines.recipe import Sources, sample_key
+from pipelines.cutout import eroded
+from pipelines.mixing import Base, Change
+from pipelines.pixels import void_as_ignore
+from pipelines.placement import Board, PlacementRules, Share, draw_place, ground_of
+from pipelines.recipe import Scene, Sources
 from pipelines.sources.frames import FrameConfig, FrameSource, OverFrames
 from pipelines.sources.objects import CocoObject, ObjectRules, ObjectSource
-from pipelines.style import reinhard
 from shards.cards import Card
 from shards.errors import BadInput, UserError
-from shards.labels import ANOMALY, IGNORE, NUM_CLASSES
 from shards.layouts.problem import Problem
 from shards.rng import generator
-from shards.sample import Sample
 
 CARD = Card(
     kind="recipe",
@@ -72,9 +69,6 @@ CARD = Card(
     needs=("Cityscapes with labelIds or labelTrainIds", "COCO instances, such as train2017"),
     licence="Cityscapes: non-commercial, no redistribution; COCO: each picture's own licence, recorded per object",
 )
-
-REFERENCE_HEIGHT: Final = 1024
-"""Frame height in pixels that scales, crops and edge widths are given for."""
 
 # One deviation from the originals: Meta-OOD's preparation, which the first four build upon, leaves COCO's trains in.
 # Cityscapes knows trains, so here no preset pastes one; `exclude_categories` without "train" brings them back.
@@ -130,59 +124,17 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
 }
 
-_Share = Annotated[float, Field(ge=0, le=1)]
-_Positive = Annotated[float, Field(gt=0)]
-_TrainId = Annotated[int, Field(ge=0, lt=NUM_CLASSES)]
 
+class AnomalyMixConfig(FrameConfig, ObjectRules, PlacementRules):
+    """Which objects, how many, and where; see `ObjectRules` and `PlacementRules` for the rest."""
 
-class AnomalyMixConfig(FrameConfig, ObjectRules):
-    """How objects are chosen, scaled, placed and laid over frames."""
-
-    probability: _Share = 1.0
+    probability: Share = 1.0
     """Share of the samples that get objects; the others are plain frames."""
     objects: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(le=64)]] = (1, 3)
     """Least and greatest number of objects in a mixed sample, drawn uniformly."""
-    long_side: tuple[_Positive, _Positive] | None = (1 / 32, 5 / 16)
-    """Least and greatest length of an object's longer side as a share of the frame's height, drawn log-uniformly: as
-    many objects between 3 % and 6 % as between 15 % and 30 %. GUESS"""
-    scale: Literal["native"] | tuple[_Positive, ...] | None = None
-    """Instead of long_side: factors on the object's own pixels, drawn uniformly, or ``native`` for 1; at frames 1024
-    pixels high."""
-    max_enlarge: _Positive | None = None
-    """Objects are not enlarged beyond this factor on their own pixels; None lets them be as blurred as they come."""
-    placement: Literal["uniform", "road", "mixed"] = "uniform"
-    """uniform: anywhere; road: the middle of the object's lower edge on a pixel of `ground`; mixed: one or the other,
-    see `road_share`. A frame without such a pixel falls back to uniform."""
-    road_share: _Share = 0.5
-    """With mixed placement: the share of objects that stand on the ground."""
-    ground: tuple[_TrainId, ...] = Field(default=(0, 1), min_length=1)
-    """TrainIds on which objects may stand: road and sidewalk."""
-    perspective: bool = True
-    """On the ground, sizes hold at the frame's lower edge and shrink linearly to nothing at the horizon, as the size
-    of a thing on a flat road does."""
-    horizon: Annotated[float, Field(ge=0, lt=1)] = 0.42
-    """Height of the horizon as a share of the frame's height, counted from above. GUESS, for Cityscapes' camera"""
-    min_long_side: Annotated[float, Field(ge=0)] = 0.01
-    """Perspective shrinks no object's longer side below this share of the frame's height."""
-    inside: bool = True
-    """Objects lie wholly in the frame. If not, their middle does, and the frame's edge may cut them."""
-    flip: _Share = 0.5
-    """Share of objects that are mirrored left to right."""
     erode: Annotated[int, Field(ge=0, le=32)] = 0
     """Pixels taken off the edge of an object's mask in its own picture, where outlines drawn by hand hold
     background."""
-    blend: Literal["hard", "feather"] = "hard"
-    """hard: a pixel is the object's or the frame's; feather: the edge is softened, its label stays where half is
-    seen."""
-    feather_px: tuple[_Positive, _Positive] = (1.0, 1.0)
-    """With feather: least and greatest standard deviation of the soft edge in pixels, drawn uniformly; at frames 1024
-    pixels high."""
-    style: Literal["none", "reinhard"] = "none"
-    """reinhard: objects take the frame's mean and contrast of colours (CIE Lab). GUESS: stands in for style
-    alignment."""
-    min_visible: Annotated[int, Field(ge=1)] = 100
-    """Pixels of each object that must be seen in the end, else another draw; at frames 1024 pixels high (a quarter
-    of it at 512, at least one)."""
     max_tries: Annotated[int, Field(ge=1, le=1000)] = 20
     """Draws for one object before the sample goes without it; each may fail of a broken picture or for want of
     room."""
@@ -204,154 +156,6 @@ class AnomalyMixConfig(FrameConfig, ObjectRules):
 
 
 @dataclass(frozen=True, slots=True)
-class Canvas:
-    """What objects are pasted into: a frame, or a crop of it.
-
-    Attributes:
-        image: (H, W, 3) uint8 RGB; changed in place.
-        semantic: (H, W) uint8 trainIds of the frame.
-        owner: (H, W) uint8: 0 for the frame, k for the k-th object; changed in place.
-        left: column of the crop in the frame.
-        top: row of the crop in the frame.
-        frame_height: height of the frame in pixels.
-    """
-
-    image: UInt8[np.ndarray, "h w 3"]
-    semantic: UInt8[np.ndarray, "h w"]
-    owner: UInt8[np.ndarray, "h w"]
-    left: int
-    top: int
-    frame_height: int
-
-    @property
-    def unit(self) -> float:
-        """Pixels here that are one pixel in a frame of the reference height."""
-        return self.frame_height / REFERENCE_HEIGHT
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """How an object came to lie where it lies.
-
-    Attributes:
-        layer: its pixels.
-        left: column of the layer's upper left corner, may be negative.
-        top: row of it.
-        scale: factor on the object's own pixels.
-        flip: mirrored left to right.
-    """
-
-    layer: Layer
-    left: int
-    top: int
-    scale: float
-    flip: bool
-
-
-def canvas(
-    image: UInt8[np.ndarray, "h w 3"],
-    semantic: UInt8[np.ndarray, "h w"],
-    crop: int | None,
-    rng: np.random.Generator,
-) -> Canvas:
-    """Take the whole frame, or a random square of `crop` pixels (at the reference height) out of it."""
-    height, width = semantic.shape
-    left = top = 0
-    if crop is not None:
-        side = min(round(crop * height / REFERENCE_HEIGHT), height, width)
-        left, top = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
-        image, semantic = image[top : top + side, left : left + side], semantic[top : top + side, left : left + side]
-    return Canvas(image.copy(), semantic.copy(), np.zeros(semantic.shape, np.uint8), left, top, height)
-
-
-def draw_place(
-    cutout: Cutout,
-    board: Canvas,
-    ground: Int64[np.ndarray, n],
-    config: AnomalyMixConfig,
-    rng: np.random.Generator,
-) -> Placed | None:
-    """Scale, mirror and place an object at random.
-
-    Args:
-        cutout: the object.
-        board: the picture that it shall be pasted into; not changed.
-        ground: flat indices of the pixels that objects can stand on.
-        config: the ranges.
-        rng: the sample's randomness.
-
-    Returns:
-        The object at its place; None where it does not fit.
-    """
-    rows, columns = cutout.mask.shape
-    height, width = board.semantic.shape
-    scale = _draw_scale(max(rows, columns), board, config, rng)
-    on_ground = config.placement == "road" or (config.placement == "mixed" and rng.random() < config.road_share)
-    foot = None
-    if on_ground and ground.size:
-        y, x = divmod(int(ground[rng.integers(ground.size)]), width)
-        foot = (x, y)
-        if config.perspective:
-            horizon = config.horizon * board.frame_height
-            nearness = (board.top + y + 1 - horizon) / (board.frame_height - horizon)
-            smallest = config.min_long_side * board.frame_height / max(rows, columns)
-            scale = max(scale * nearness, min(scale, smallest))
-    if config.max_enlarge is not None:
-        scale = min(scale, config.max_enlarge)
-    w, h = max(1, round(columns * scale)), max(1, round(rows * scale))
-    if config.inside and (w > width or h > height):
-        return None
-    if foot is not None:
-        left, top = foot[0] - w // 2, foot[1] + 1 - h
-    elif config.inside:
-        left, top = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
-    else:
-        left, top = int(rng.integers(width)) - w // 2, int(rng.integers(height)) - h // 2
-    if config.inside and not (0 <= left <= width - w and 0 <= top <= height - h):
-        return None
-    flip = bool(rng.random() < config.flip)
-    layer = scaled(cutout, w, h, flip=flip)
-    if not layer.label.any():
-        return None  # so thin that no pixel is half covered
-    if config.style == "reinhard":
-        layer = Layer(reinhard(layer.rgb, layer.label, board.image), layer.alpha, layer.label)
-    if config.blend == "feather":
-        layer = feathered(layer, float(rng.uniform(*config.feather_px)) * board.unit)
-    return Placed(layer, left - layer.margin, top - layer.margin, scale, flip)
-
-
-def _draw_scale(long_side: int, board: Canvas, config: AnomalyMixConfig, rng: np.random.Generator) -> float:
-    """Factor on the pixels of an object whose longer side is `long_side`."""
-    if config.long_side is not None:
-        low, high = config.long_side
-        return exp(rng.uniform(log(low), log(high))) * board.frame_height / long_side
-    factors = (1.0,) if config.scale == "native" or config.scale is None else config.scale
-    return float(factors[rng.integers(len(factors))]) * board.unit
-
-
-def put(placed: Placed, board: Canvas, number: int, min_visible: int) -> bool:
-    """Paste an object as the `number`-th one, unless it, or one behind it, would show fewer than `min_visible`
-    pixels.
-
-    Returns:
-        Whether it was pasted.
-    """
-    height, width = board.owner.shape
-    inside, part = window(placed.layer, placed.left, placed.top, width, height)
-    label = placed.layer.label[part]
-    if int(label.sum()) < min_visible:
-        return False
-    covered = np.bincount(board.owner[inside][label], minlength=number)
-    if number > 1:
-        seen = np.bincount(board.owner.ravel(), minlength=number)
-        if (seen[1:number] - covered[1:number] < min_visible).any():
-            return False
-    paste(board.image, placed.layer, placed.left, placed.top)
-    board.owner[inside][label] = number
-    return True
-
-
-@dataclass(frozen=True, slots=True)
 class AnomalyMix(OverFrames):
     """Frames with pasted objects."""
 
@@ -365,7 +169,7 @@ class AnomalyMix(OverFrames):
         """Scan frames and objects; raises UserError."""
         if sources.coco is None:
             raise UserError("anomalymix needs objects: give the COCO folder with --coco DIR.")
-        frames = FrameSource.open(sources.cityscapes, sources.split, config.size)
+        frames = FrameSource.open(sources.cityscapes, sources.split, config)
         return cls(config, frames, ObjectSource.open(sources.coco, sources.coco_split, config))
 
     @property
@@ -381,23 +185,25 @@ class AnomalyMix(OverFrames):
         """Fingerprints of frames and objects."""
         return {"cityscapes": dict(self.frames.fingerprint), "coco": dict(self.objects.fingerprint)}
 
-    def make(self, seed: int, index: int) -> Sample:
-        """One mixed frame; BadInput where the frame is broken. Broken objects are recorded and drawn anew."""
-        rng = generator(seed, self.name, index)
+    def base(self, seed: int, index: int) -> Base:
+        """The frame of a sample, void as ignore; BadInput where it is broken."""
         frame = self.frames.at(seed, self.name, index)
-        board = canvas(self.frames.image(frame), self.frames.semantic(frame), self.config.crop, rng)
-        pasted: list[tuple[CocoObject, Placed]] = []
+        semantic = self.frames.semantic(frame)
+        return Base(self.frames.image(frame), void_as_ignore(semantic), semantic)
+
+    def change(self, seed: int, index: int, scene: Scene) -> Change:
+        """The objects of a sample. Broken ones are recorded and drawn anew."""
+        rng = generator(seed, self.name, index)
+        board = Board.draw(*scene.size, self.config.crop, rng)
+        items: list[CocoObject] = []
         rejected: list[dict[str, str]] = []
         if rng.random() < self.config.probability:
-            self._mix(board, pasted, rejected, rng)
-        anomaly = void_as_ignore(board.semantic)
-        anomaly[board.owner > 0] = ANOMALY
-        semantic = board.semantic.copy()
-        semantic[board.owner > 0] = IGNORE
-        origin = self.frames.provenance(frame)
+            self._mix(board, scene, items, rejected, rng)
+        origin = self.frames.provenance(self.frames.at(seed, self.name, index))
+        crop = None
         if self.config.crop is not None:
-            height, width = semantic.shape
-            origin["crop"] = [board.left, board.top, width, height]
+            crop = (board.left, board.top, board.width, board.height)
+            origin["crop"] = list(crop)
         meta = {
             "recipe": self.name,
             "index": index,
@@ -406,30 +212,30 @@ class AnomalyMix(OverFrames):
             "objects": [
                 {
                     **self.objects.provenance(item),
-                    "box": _box(board, placed, number),
+                    "box": board.box(number),
                     "scale": placed.scale,
                     "flip": placed.flip,
-                    "pixels": int((board.owner == number).sum()),
+                    "pixels": int(board.seen[number].sum()),
                 }
-                for number, (item, placed) in enumerate(pasted, 1)
+                for number, (item, placed) in enumerate(zip(items, board.placed, strict=True))
             ],
-            "pixels": count_pixels(anomaly),
             "rejected": rejected,
         }
-        return Sample(sample_key(self.name, index), board.image, anomaly, semantic, meta=meta)
+        return Change(meta, tuple(placed.patch for placed in board.placed), crop)
 
     def _mix(
         self,
-        board: Canvas,
-        pasted: list[tuple[CocoObject, Placed]],
+        board: Board,
+        scene: Scene,
+        items: list[CocoObject],
         rejected: list[dict[str, str]],
         rng: np.random.Generator,
     ) -> None:
-        """Paste the objects of one sample; fills `pasted` and `rejected`."""
+        """Put the objects of one sample on the board; fills `items`, their origins, and `rejected`."""
         config = self.config
         ground = np.empty(0, np.int64)
         if config.placement != "uniform":
-            ground = np.flatnonzero(np.isin(board.semantic, np.array(config.ground, np.uint8)))
+            ground = ground_of(scene.semantic, board, config.ground)
         min_visible = max(1, round(config.min_visible * board.unit**2))
         for _ in range(int(rng.integers(config.objects[0], config.objects[1] + 1))):
             for _ in range(config.max_tries):
@@ -442,18 +248,9 @@ class AnomalyMix(OverFrames):
                         rejected.append(row)
                     continue
                 placed = draw_place(cutout, board, ground, config, rng)
-                if placed is not None and put(placed, board, len(pasted) + 1, min_visible):
-                    pasted.append((item, placed))
+                if placed is not None and board.put(placed, min_visible):
+                    items.append(item)
                     break
             else:
                 detail = f"no object found room in {config.max_tries} tries"
                 rejected.append({"reason": "not-placed", "detail": detail, "input": ""})
-
-
-def _box(board: Canvas, placed: Placed, number: int) -> list[int]:
-    """[x, y, width, height] of what is seen of an object, in pixels of the sample."""
-    height, width = board.owner.shape
-    (rows, columns), _ = window(placed.layer, placed.left, placed.top, width, height)
-    seen = board.owner[rows, columns] == number
-    y, x = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-    return [columns.start + int(x[0]), rows.start + int(y[0]), int(x[-1] - x[0] + 1), int(y[-1] - y[0] + 1)]

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pipelines.pixels import count_pixels, void_as_ignore
-from pipelines.recipe import Sources, sample_key
+from pipelines.mixing import Base
+from pipelines.pixels import void_as_ignore
+from pipelines.recipe import Sources
 from pipelines.sources.frames import FrameConfig, FrameSource, OverFrames
 from shards.cards import Card
-from shards.sample import Sample
 
 CARD = Card(
     kind="recipe",
@@ -44,24 +44,14 @@ class CityscapesRecipe(OverFrames):
     @classmethod
     def open(cls, config: CityscapesConfig, sources: Sources) -> CityscapesRecipe:
         """Scan the frames; raises UserError."""
-        return cls(config, FrameSource.open(sources.cityscapes, sources.split, config.size))
+        return cls(config, FrameSource.open(sources.cityscapes, sources.split, config))
 
     def plan(self) -> dict[str, Any]:
         """Frames and their size."""
         return {"cityscapes": self.frames.plan()}
 
-    def make(self, seed: int, index: int) -> Sample:
-        """One frame with its labels; BadInput where it is broken."""
+    def base(self, seed: int, index: int) -> Base:
+        """The frame of a sample; BadInput where it is broken."""
         frame = self.frames.at(seed, self.name, index)
         image, semantic = self.frames.image(frame), self.frames.semantic(frame)
-        anomaly = void_as_ignore(semantic)
-        meta = {
-            "recipe": self.name,
-            "index": index,
-            "seed": seed,
-            "frame": self.frames.provenance(frame),
-            "objects": [],
-            "pixels": count_pixels(anomaly),
-            "rejected": [],
-        }
-        return Sample(sample_key(self.name, index), image, anomaly, semantic, meta=meta)
+        return Base(image, void_as_ignore(semantic), semantic)

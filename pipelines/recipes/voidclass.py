@@ -34,13 +34,13 @@ import numpy as np
 from jaxtyping import UInt8
 from pydantic import field_validator
 
-from pipelines.pixels import count_pixels, void_as_ignore
-from pipelines.recipe import Sources, sample_key
+from pipelines.mixing import Base
+from pipelines.pixels import void_as_ignore
+from pipelines.recipe import Sources
 from pipelines.sources.frames import FrameConfig, FrameSource, OverFrames
 from shards.cards import Card
 from shards.errors import UserError
 from shards.labels import ANOMALY, CITYSCAPES_CLASSES, IGNORE, train_ids
-from shards.sample import Sample
 
 CARD = Card(
     kind="recipe",
@@ -108,7 +108,7 @@ class VoidClass(OverFrames):
     @classmethod
     def open(cls, config: VoidClassConfig, sources: Sources) -> VoidClass:
         """Scan the frames; raises UserError, also where no frame has labelIds."""
-        frames = FrameSource.open(sources.cityscapes, sources.split, config.size)
+        frames = FrameSource.open(sources.cityscapes, sources.split, config)
         if all(frame.label_ids is None for frame in frames.frames):
             raise UserError(
                 f"voidclass needs *_gtFine_labelIds.png, which tell the kinds of void apart: none of the "
@@ -122,20 +122,9 @@ class VoidClass(OverFrames):
         usable = sum(frame.label_ids is not None for frame in self.frames.frames)
         return {"cityscapes": {**self.frames.plan(), "frames_with_label_ids": usable}}
 
-    def make(self, seed: int, index: int) -> Sample:
-        """One frame with its void objects; BadInput where it is broken or has no labelIds."""
+    def base(self, seed: int, index: int) -> Base:
+        """The frame of a sample with its void objects; BadInput where it is broken or has no labelIds."""
         frame = self.frames.at(seed, self.name, index)
         label_ids = self.frames.label_ids(frame)
         anomaly = void_labels(label_ids, self.config.anomaly_ids)
-        meta = {
-            "recipe": self.name,
-            "index": index,
-            "seed": seed,
-            "frame": self.frames.provenance(frame),
-            "objects": [],
-            "pixels": count_pixels(anomaly),
-            "rejected": [],
-        }
-        return Sample(
-            sample_key(self.name, index), self.frames.image(frame), anomaly, train_ids(label_ids), meta=meta
-        )
+        return Base(self.frames.image(frame), anomaly, train_ids(label_ids))

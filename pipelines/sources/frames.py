@@ -13,8 +13,10 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 from jaxtyping import Int64, UInt8
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
+from pipelines.mixing import Change
+from pipelines.recipe import Scene
 from shards.config import Config, Size
 from shards.errors import BadInput
 from shards.layouts.cityscapes import (
@@ -36,6 +38,9 @@ class FrameConfig(Config):
     """Width and height in pixels to which frames are scaled before anything else, such as 1024x512; None keeps
     theirs. Pictures by area averaging (enlarged: bilinear), labels by the nearest pixel centre."""
 
+    samples_per_frame: int = Field(default=1, ge=1)
+    """Samples in a row that are made of one frame, which is read and coded once for all of them."""
+
     @field_validator("size")
     @classmethod
     def _something_to_see(cls, size: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -52,25 +57,25 @@ class FrameSource:
         split: ``train``, ``val`` ...
         frames: sorted by id.
         problems: what the scan left out.
-        size: (width, height) that frames are scaled to; None keeps theirs.
+        config: size of the frames, and how many samples each is used for.
         fingerprint: what the files are, without paths or times: JSON types.
     """
 
     split: str
     frames: tuple[CityscapesFrame, ...]
     problems: tuple[Problem, ...]
-    size: tuple[int, int] | None
+    config: FrameConfig
     fingerprint: Mapping[str, Any]
 
     @classmethod
-    def open(cls, root: Path, split: str, size: tuple[int, int] | None) -> FrameSource:
+    def open(cls, root: Path, split: str, config: FrameConfig) -> FrameSource:
         """Scan a Cityscapes folder; raises UserError where it is none."""
         scan = scan_cityscapes(root, split)
-        return cls(split, scan.frames, scan.problems, size, _fingerprint(root, split, scan.frames))
+        return cls(split, scan.frames, scan.problems, config, _fingerprint(root, split, scan.frames))
 
     def at(self, seed: int, recipe: str, index: int) -> CityscapesFrame:
         """The frame of sample `index`: the frames are walked in epochs, each in an order of its own."""
-        epoch, position = divmod(index, len(self.frames))
+        epoch, position = divmod(index // self.config.samples_per_frame, len(self.frames))
         return self.frames[int(_order(seed, recipe, epoch, len(self.frames))[position])]
 
     def name(self, frame: CityscapesFrame) -> str:
@@ -83,15 +88,15 @@ class FrameSource:
 
     def image(self, frame: CityscapesFrame) -> UInt8[np.ndarray, "h w 3"]:
         """The picture, (H, W, 3) uint8 RGB; BadInput where it is broken."""
-        return resize_image(read_image(frame), self.size)
+        return resize_image(read_image(frame), self.config.size)
 
     def semantic(self, frame: CityscapesFrame) -> UInt8[np.ndarray, "h w"]:
         """The trainIds, (H, W) uint8, 255 = ignore; BadInput where they are broken."""
-        return resize_labels(read_semantic(frame), self.size)
+        return resize_labels(read_semantic(frame), self.config.size)
 
     def label_ids(self, frame: CityscapesFrame) -> UInt8[np.ndarray, "h w"]:
         """The labelIds, (H, W) uint8, 255 = license plate; BadInput where they are broken or absent."""
-        return resize_labels(read_label_ids(frame), self.size)
+        return resize_labels(read_label_ids(frame), self.config.size)
 
     def plan(self) -> dict[str, Any]:
         """What `--dry-run` says: frames, frames left out by reason, and the size of the samples."""
@@ -101,8 +106,8 @@ class FrameSource:
 
     def _size_in_words(self) -> str:
         """Size of the samples, judged by the first frame that can be read."""
-        if self.size is not None:
-            return f"{self.size[0]}x{self.size[1]}"
+        if self.config.size is not None:
+            return "{}x{}".format(*self.config.size)
         for frame in self.frames:
             with contextlib.suppress(BadInput):
                 width, height = image_size(frame)
@@ -164,8 +169,8 @@ class OverFrames:
 
     @property
     def default_count(self) -> int:
-        """One sample a frame."""
-        return len(self.frames.frames)
+        """One pass over the frames."""
+        return len(self.frames.frames) * self.frames.config.samples_per_frame
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -179,3 +184,15 @@ class OverFrames:
     def input_of(self, seed: int, index: int) -> str:
         """Name of the frame behind sample `index`."""
         return self.frames.name(self.frames.at(seed, self.name, index))
+
+    def change(self, seed: int, index: int, scene: Scene) -> Change:
+        """Nothing: the sample is its frame."""
+        meta = {
+            "recipe": self.name,
+            "index": index,
+            "seed": seed,
+            "frame": self.frames.provenance(self.frames.at(seed, self.name, index)),
+            "objects": [],
+            "rejected": [],
+        }
+        return Change(meta)

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from pipelines.engine import build
-from pipelines.recipe import Recipe, Sources
+from pipelines.recipe import Recipe, Sources, make
 from pipelines.recipes import RECIPES, find_recipe
 from pipelines.recipes.anomalymix import AnomalyMix, AnomalyMixConfig
 from pipelines.recipes.cityscapes import CityscapesConfig, CityscapesRecipe
@@ -68,10 +68,14 @@ def test_a_set_as_the_contract_says(sources: Sources, tmp_path: Path) -> None:
     out = tmp_path / "out"
     summary = build(mix(sources), out, count=7, seed=3, samples_per_shard=3)
     assert sorted(content(out)) == [
+        "README.md",
         "anomalymix-000000.tar",
         "anomalymix-000001.tar",
         "anomalymix-000002.tar",
+        "croissant.json",
+        "licences.jsonl",
         "manifest.json",
+        "placement.png",
         "rejects.jsonl",
         "samples.jsonl",
     ]
@@ -81,13 +85,13 @@ def test_a_set_as_the_contract_says(sources: Sources, tmp_path: Path) -> None:
     assert (manifest.recipe, manifest.seed, manifest.count, manifest.samples) == ("anomalymix", 3, 7, 7)
     assert [shard.samples for shard in manifest.shards] == [3, 3, 1]
     assert manifest.config == mix(sources).config.model_dump(mode="json")
-    assert set(manifest.tool) == {"anomsynth", "numpy", "opencv", "pillow", "pycocotools"}
+    assert set(manifest.tool) == {"anomsynth", "numpy", "opencv", "pillow", "pycocotools", "zlib"}
     assert set(manifest.sources) == {"cityscapes", "coco"}
     rows = [json.loads(line) for line in (out / "samples.jsonl").read_text().splitlines()]
     shards = ShardSet(out)
     recipe = mix(sources)
     for index, row in enumerate(rows):
-        expected, stored = recipe.make(3, index), shards[index]
+        expected, stored = make(recipe, 3, index), shards[index]
         np.testing.assert_array_equal(stored.image, expected.image)
         np.testing.assert_array_equal(stored.anomaly, expected.anomaly)
         np.testing.assert_array_equal(stored.semantic, expected.semantic)
@@ -156,10 +160,10 @@ class Stumbling:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._recipe, name)
 
-    def make(self, seed: int, index: int) -> Any:
+    def change(self, seed: int, index: int, scene: Any) -> Any:
         if index == self._at:
             raise Interrupted
-        return self._recipe.make(seed, index)
+        return self._recipe.change(seed, index, scene)
 
 
 def test_interrupted_and_resumed(tmp_path: Path, sources: Sources) -> None:

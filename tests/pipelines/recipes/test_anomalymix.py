@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from pipelines.cutout import Cutout
-from pipelines.recipe import Sources
+from pipelines.placement import Board, draw_place
+from pipelines.recipe import Sources, make
 from pipelines.recipes import find_preset, find_recipe
-from pipelines.recipes.anomalymix import PRESETS, AnomalyMix, AnomalyMixConfig, canvas, draw_place, put
+from pipelines.recipes.anomalymix import PRESETS, AnomalyMix, AnomalyMixConfig
 from pipelines.sources.objects import STREET_CATEGORIES
 from shards.config import resolve
 from shards.errors import UserError
@@ -31,7 +32,7 @@ def test_labels_by_hand(sources: Sources) -> None:
     """Objects of one colour, pasted as rectangles: the whole sample is known from where they lie."""
     recipe = mix(sources, objects=(1, 1))
     for index in range(12):
-        sample = recipe.make(0, index)
+        sample = make(recipe, 0, index)
         frame = recipe.frames.at(0, "anomalymix", index)
         image, semantic = read_image(frame).copy(), read_semantic(frame).copy()
         anomaly = np.where(semantic == 255, 255, 0).astype(np.uint8)
@@ -65,7 +66,7 @@ def test_paste_against_a_naive_loop(make_cityscapes: Any, make_coco: Any, rectan
     ys, xs = np.nonzero(mask)
     flips = set()
     for index in range(8):
-        sample = recipe.make(1, index)
+        sample = make(recipe, 1, index)
         frame = recipe.frames.at(1, "anomalymix", index)
         image, semantic = read_image(frame).copy(), read_semantic(frame).copy()
         anomaly = np.where(semantic == 255, 255, 0).astype(np.uint8)
@@ -90,7 +91,7 @@ def test_many_objects(sources: Sources) -> None:
     recipe = mix(sources, objects=(1, 3), min_visible=64 * 64)  # 16 pixels in frames of this height
     numbers = set()
     for index in range(30):
-        sample = recipe.make(0, index)
+        sample = make(recipe, 0, index)
         objects = sample.meta["objects"]
         numbers.add(len(objects))
         assert all(thing["pixels"] >= 16 for thing in objects)
@@ -103,19 +104,19 @@ def test_many_objects(sources: Sources) -> None:
 
 
 def test_probability(sources: Sources) -> None:
-    assert all(not mix(sources, probability=0.0).make(0, index).meta["objects"] for index in range(5))
-    share = np.mean([bool(mix(sources, probability=0.5).make(0, index).meta["objects"]) for index in range(60)])
+    assert all(not make(mix(sources, probability=0.0), 0, index).meta["objects"] for index in range(5))
+    share = np.mean([bool(make(mix(sources, probability=0.5), 0, index).meta["objects"]) for index in range(60)])
     assert 0.3 < share < 0.7
 
 
 def test_a_sample_depends_on_seed_and_index_alone(sources: Sources) -> None:
-    forwards = [mix(sources).make(7, index) for index in range(4)]
+    forwards = [make(mix(sources), 7, index) for index in range(4)]
     recipe = mix(sources)
     for sample in reversed(forwards):
-        again = recipe.make(7, sample.meta["index"])
+        again = make(recipe, 7, sample.meta["index"])
         assert again.meta == sample.meta
         np.testing.assert_array_equal(again.image, sample.image)
-    assert recipe.make(8, 0).meta["objects"] != forwards[0].meta["objects"]
+    assert make(recipe, 8, 0).meta["objects"] != forwards[0].meta["objects"]
 
 
 def test_broken_objects_are_recorded_and_replaced(make_cityscapes: Any, make_coco: Any) -> None:
@@ -123,7 +124,7 @@ def test_broken_objects_are_recorded_and_replaced(make_cityscapes: Any, make_coc
     dog = coco / "train2017" / "000000000001.png"
     dog.write_bytes(dog.read_bytes()[:-30])
     recipe = mix(Sources(make_cityscapes(), coco=coco), objects=(2, 2))
-    samples = [recipe.make(0, index) for index in range(6)]
+    samples = [make(recipe, 0, index) for index in range(6)]
     rejected = [row for sample in samples for row in sample.meta["rejected"]]
     assert {row["reason"] for row in rejected} == {"truncated-image"}
     assert {row["input"] for row in rejected} == {"coco/train2017/image 1/annotation 100"}
@@ -131,18 +132,18 @@ def test_broken_objects_are_recorded_and_replaced(make_cityscapes: Any, make_coc
     assert all([thing["category"] for thing in sample.meta["objects"]] == ["frisbee"] * 2 for sample in samples)
     # Drawn a second time in one sample, a broken object is no second row.
     often = mix(Sources(make_cityscapes(), coco=coco), objects=(12, 12))
-    assert all(len(often.make(0, index).meta["rejected"]) == 1 for index in range(6))
+    assert all(len(make(often, 0, index).meta["rejected"]) == 1 for index in range(6))
 
 
 def test_no_room(sources: Sources) -> None:
     recipe = mix(sources, objects=(1, 1), long_side=(1.5, 1.6), max_tries=3)
     # The dog is wider than the frame is high, but the frame is wider still: only the frisbee never fits.
-    sample = mix(sources, objects=(1, 1), long_side=(3.0, 3.1), max_tries=3).make(0, 0)
+    sample = make(mix(sources, objects=(1, 1), long_side=(3.0, 3.1), max_tries=3), 0, 0)
     assert sample.meta["objects"] == []
     assert sample.meta["rejected"] == [
         {"reason": "not-placed", "detail": "no object found room in 3 tries", "input": ""}
     ]
-    assert {t["category"] for i in range(8) for t in recipe.make(0, i).meta["objects"]} <= {"dog"}
+    assert {t["category"] for i in range(8) for t in make(recipe, 0, i).meta["objects"]} <= {"dog"}
 
 
 def test_coco_is_needed(sources: Sources) -> None:
@@ -150,9 +151,9 @@ def test_coco_is_needed(sources: Sources) -> None:
         AnomalyMix.open(AnomalyMixConfig(), Sources(sources.cityscapes))
 
 
-def board(semantic: np.ndarray) -> Any:
-    image = np.zeros((*semantic.shape, 3), np.uint8)
-    return canvas(image, semantic, None, np.random.default_rng(0))
+def board(semantic: np.ndarray) -> Board:
+    height, width = semantic.shape
+    return Board(width, height, height)
 
 
 def square(side: int = 40) -> Cutout:
@@ -178,12 +179,12 @@ def test_uniform_places_reach_every_corner() -> None:
     rng = generator(0, "test")
     none = np.empty(0, np.int64)
     places = [draw_place(square(), empty, none, config, rng) for _ in range(3000)]
-    corners = [(placed.left, placed.top) for placed in places if placed is not None]
+    corners = [(placed.patch.left, placed.patch.top) for placed in places if placed is not None]
     assert len(corners) == 3000
     assert (min(x for x, _ in corners), max(x for x, _ in corners)) == (0, 112)
     assert (min(y for _, y in corners), max(y for _, y in corners)) == (0, 48)
     free = [draw_place(square(), empty, none, config.model_copy(update={"inside": False}), rng) for _ in range(300)]
-    assert any(placed is not None and (placed.left < 0 or placed.top < 0) for placed in free)
+    assert any(placed is not None and (placed.patch.left < 0 or placed.patch.top < 0) for placed in free)
 
 
 def test_on_the_road() -> None:
@@ -196,14 +197,14 @@ def test_on_the_road() -> None:
         placed = draw_place(square(), board(semantic), road, config, rng)
         if placed is None:
             continue
-        rows, columns = placed.layer.label.shape
-        foot = (placed.left + columns // 2, placed.top + rows - 1)
+        rows, columns = placed.patch.mask.shape
+        foot = (placed.patch.left + columns // 2, placed.patch.top + rows - 1)
         assert semantic[foot[1], foot[0]] == 0
         nearness = (foot[1] + 1 - 0.42 * 128) / (0.58 * 128)
         assert abs(rows - max(0.2 * nearness, 0.02) * 128) <= 1
     flat = config.model_copy(update={"perspective": False})
     sides = {
-        placed.layer.label.shape
+        placed.patch.mask.shape
         for _ in range(50)
         if (placed := draw_place(square(), board(semantic), road, flat, rng)) is not None
     }
@@ -218,15 +219,15 @@ def test_mixed_places_and_no_road(sources: Sources) -> None:
     rng = generator(1, "test")
     drawn = [draw_place(square(), board(semantic), road, config, rng) for _ in range(300)]
     placed = [item for item in drawn if item is not None]
-    standing = np.mean([item.top + item.layer.label.shape[0] > 60 for item in placed])
+    standing = np.mean([item.patch.top + item.patch.mask.shape[0] > 60 for item in placed])
     assert 0.4 < standing < 0.7
     # Nothing to stand on: anywhere.
-    assert mix(sources, placement="road", ground=(16,)).make(0, 0).meta["objects"]
+    assert make(mix(sources, placement="road", ground=(16,)), 0, 0).meta["objects"]
     recipe = mix(sources, placement="road", perspective=False)
     for index in range(6):
         frame = recipe.frames.at(0, "anomalymix", index)
         semantic = read_semantic(frame)
-        for thing in recipe.make(0, index).meta["objects"][-1:]:  # the last one is not covered
+        for thing in make(recipe, 0, index).meta["objects"][-1:]:  # the last one is not covered
             x, y, w, h = thing["box"]
             assert semantic[y + h - 1, x + w // 2] in (0, 1)
 
@@ -236,19 +237,19 @@ def test_put_protects_what_lies_behind() -> None:
     config = AnomalyMixConfig(long_side=(0.25, 0.25))
     first = draw_place(square(), empty, np.empty(0, np.int64), config, generator(0, "a"))
     assert first is not None
-    assert put(first, empty, 1, 100)
-    before = empty.image.copy()
-    assert not put(first, empty, 2, 100)  # would hide the first one
-    assert not put(first, empty, 2, 257)  # has 256 pixels itself
-    np.testing.assert_array_equal(empty.image, before)
-    assert put(first, empty, 2, 0)
+    assert empty.put(first, 100)
+    assert not empty.put(first, 100)  # would hide the first one
+    assert not empty.put(first, 257)  # has 256 pixels itself
+    assert (len(empty.placed), empty.seen[0].sum()) == (1, 256)
+    assert empty.put(first, 0)
+    assert [seen.sum() for seen in empty.seen] == [0, 256]
 
 
 def test_crop(sources: Sources) -> None:
     recipe = mix(sources, crop=512)  # 32 of 64 rows
     lefts = set()
     for index in range(6):
-        sample = recipe.make(0, index)
+        sample = make(recipe, 0, index)
         assert sample.image.shape == (32, 32, 3)
         left, top, width, height = sample.meta["frame"]["crop"]
         assert (width, height) == (32, 32)
@@ -259,12 +260,12 @@ def test_crop(sources: Sources) -> None:
         # Sizes stay those of the whole frame: up to .35 of 64 rows.
         assert max(max(thing["box"][2:]) for thing in sample.meta["objects"]) <= 0.35 * 64 + 1
     assert len(lefts) > 1
-    assert mix(sources, crop=4096).make(0, 0).image.shape == (64, 64, 3)
+    assert make(mix(sources, crop=4096), 0, 0).image.shape == (64, 64, 3)
 
 
 def test_feather_and_style_change_pixels_not_labels(sources: Sources) -> None:
-    plain = mix(sources, objects=(1, 1), flip=0.0).make(2, 0)
-    soft = mix(sources, objects=(1, 1), flip=0.0, blend="feather", feather_px=(16.0, 16.0)).make(2, 0)
+    plain = make(mix(sources, objects=(1, 1), flip=0.0), 2, 0)
+    soft = make(mix(sources, objects=(1, 1), flip=0.0, blend="feather", feather_px=(16.0, 16.0)), 2, 0)
     np.testing.assert_array_equal(plain.anomaly, soft.anomaly)
     changed = (plain.image != soft.image).any(axis=2)
     assert changed.any()
@@ -272,7 +273,7 @@ def test_feather_and_style_change_pixels_not_labels(sources: Sources) -> None:
     away = np.ones_like(changed)
     away[max(0, y - 3) : y + h + 3, max(0, x - 3) : x + w + 3] = False
     assert not changed[away].any()
-    styled = mix(sources, objects=(1, 1), flip=0.0, style="reinhard").make(2, 0)
+    styled = make(mix(sources, objects=(1, 1), flip=0.0, style="reinhard"), 2, 0)
     np.testing.assert_array_equal(plain.anomaly, styled.anomaly)
     np.testing.assert_array_equal(plain.image[plain.anomaly != 1], styled.image[plain.anomaly != 1])
     assert (plain.image != styled.image).any()
@@ -280,7 +281,7 @@ def test_feather_and_style_change_pixels_not_labels(sources: Sources) -> None:
 
 def test_enlarging_can_be_bounded(sources: Sources) -> None:
     for index in range(5):
-        for thing in mix(sources, max_enlarge=0.5).make(0, index).meta["objects"]:
+        for thing in make(mix(sources, max_enlarge=0.5), 0, index).meta["objects"]:
             assert thing["scale"] <= 0.5
 
 
@@ -354,7 +355,7 @@ def test_real_mixes(shared: Path, preset: str | None) -> None:
     )
     recipe = AnomalyMix.open(config, Sources(data / "cityscapes", coco=data / "coco"))
     for index in range(2):
-        sample = recipe.make(0, index)
+        sample = make(recipe, 0, index)
         assert set(np.unique(sample.anomaly)) <= {0, 1, 255}
         assert sample.meta["objects"]
         assert (sample.semantic[sample.anomaly == 1] == 255).all()

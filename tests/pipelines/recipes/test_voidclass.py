@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.recipe import Sources
+from pipelines.recipe import Sources, make
 from pipelines.recipes import find_preset
 from pipelines.recipes.cityscapes import CityscapesConfig, CityscapesRecipe
 from pipelines.recipes.voidclass import PRESETS, VoidClass, VoidClassConfig, void_labels
@@ -37,7 +37,7 @@ def test_labels_against_a_naive_loop(ids: tuple[int, ...]) -> None:
 
 def test_sample(sources: Sources) -> None:
     recipe = VoidClass.open(VoidClassConfig(), sources)
-    sample = recipe.make(5, 1)
+    sample = make(recipe, 5, 1)
     expected = np.zeros((64, 128), np.uint8)
     expected[60:] = 255  # ego vehicle
     expected[40:44, 10:20] = expected[40:44, 30:40] = 1  # static, caravan
@@ -61,7 +61,7 @@ def test_sample(sources: Sources) -> None:
 
 
 def test_size(sources: Sources) -> None:
-    sample = VoidClass.open(VoidClassConfig(size=(64, 32)), sources).make(0, 0)
+    sample = make(VoidClass.open(VoidClassConfig(size=(64, 32)), sources), 0, 0)
     assert sample.image.shape == (32, 64, 3)
     assert sample.anomaly.shape == sample.semantic.shape == (32, 64)
     expected = np.zeros((32, 64), np.uint8)
@@ -102,7 +102,7 @@ def test_frames_without_label_ids(make_cityscapes: Any) -> None:
     made, reasons = 0, []
     for index in range(2):
         try:
-            recipe.make(0, index)
+            make(recipe, 0, index)
             made += 1
         except BadInput as error:
             reasons.append(error.reason)
@@ -114,7 +114,7 @@ def test_frames_without_label_ids(make_cityscapes: Any) -> None:
 
 
 def test_plain_frames(sources: Sources) -> None:
-    sample = CityscapesRecipe.open(CityscapesConfig(), sources).make(0, 0)
+    sample = make(CityscapesRecipe.open(CityscapesConfig(), sources), 0, 0)
     np.testing.assert_array_equal(sample.anomaly == 255, sample.semantic == 255)
     np.testing.assert_array_equal(sample.anomaly == 0, sample.semantic < 19)
     assert sample.meta["pixels"] == {"known": 60 * 128 - 80, "anomaly": 0, "ignore": 4 * 128 + 80}
@@ -127,7 +127,7 @@ def test_real_frames(shared: Path) -> None:
     recipe = VoidClass.open(VoidClassConfig(size=(512, 256)), real)
     total = 0
     for index in range(recipe.default_count):
-        sample = recipe.make(0, index)
+        sample = make(recipe, 0, index)
         assert set(np.unique(sample.anomaly)) <= {0, 1, 255}
         assert (sample.semantic[sample.anomaly > 0] == 255).all()
         total += sample.meta["pixels"]["anomaly"]
@@ -135,5 +135,5 @@ def test_real_frames(shared: Path) -> None:
     flat = Sources(shared / "data" / "cityscapes_256x96")
     with pytest.raises(UserError, match="none of the 500 frames"):
         VoidClass.open(VoidClassConfig(), flat)
-    plain = CityscapesRecipe.open(CityscapesConfig(), flat).make(0, 0)
+    plain = make(CityscapesRecipe.open(CityscapesConfig(), flat), 0, 0)
     assert plain.image.shape == (96, 256, 3)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipelines.style import reinhard
+from shards.matching import reinhard
 
 
 def lab(rgb: np.ndarray) -> np.ndarray:

@@ -1,0 +1,61 @@
+"""From a recipe to the files of sample i, as they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from pipelines.mixing import Base, CodedBase, mixed
+from pipelines.recipe import Recipe, sample_key
+from shards.codec import encode_image, encode_json, encode_sample
+from shards.config import Config
+from shards.writer import Members
+
+
+class Packing(Config):
+    """How samples are stored; the same for all of a set."""
+
+    image_format: Literal["png", "webp", "jpeg"] = "png"
+    """png: lossless, in strips; webp: lossless, smaller and slower; jpeg: a quarter of the bytes, with losses. Label
+    maps are always PNG."""
+    quality: Annotated[int, Field(ge=1, le=100)] = 95
+    """Of jpeg."""
+
+
+class Coder:
+    """Codes the samples of a recipe, one by one; what neighbours share is done once.
+
+    Args:
+        recipe: an opened recipe.
+        seed: of all randomness.
+        packing: how samples are stored.
+    """
+
+    def __init__(self, recipe: Recipe, seed: int, packing: Packing) -> None:
+        self._recipe, self._seed, self._packing = recipe, seed, packing
+        self._frame = ""  # what the two below belong to
+        self._base: Base | None = None
+        self._coded: CodedBase | None = None
+
+    def members(self, index: int) -> tuple[Members, Mapping[str, Any]]:
+        """The files of sample `index` in their order, and its meta; raises BadInput where its frame is broken."""
+        base = self._base_of(index)
+        change = self._recipe.change(self._seed, index, base)
+        if self._packing.image_format == "png" and change.crop is None:
+            if self._coded is None:
+                self._coded = CodedBase.of(base)
+            files, meta = self._coded.mixed(change)
+            members = [(f"{name}.png", data) for name, data in files.items()]
+            return [*members, ("json", encode_json(meta))], meta
+        sample = mixed(sample_key(self._recipe.name, index), base, change)
+        suffix, image = encode_image(sample.image, self._packing.image_format, self._packing.quality)
+        return [(f"image.{suffix}", image), *encode_sample(sample)[1:]], sample.meta
+
+    def _base_of(self, index: int) -> Base:
+        frame = self._recipe.input_of(self._seed, index)
+        if self._base is None or frame != self._frame:
+            self._base, self._coded = None, None  # before the next one is read: two at once are twice the memory
+            self._base, self._frame = self._recipe.base(self._seed, index), frame
+        return self._base
