@@ -27,6 +27,7 @@ from eval.scoremaps import PairedSet, frame_key, read_score_map
 from shards.codec import decode_map
 from shards.errors import BadInput, UserError
 from shards.labels import IGNORE, KNOWN
+from shards.plural import plural
 from shards.progress import track
 
 _SUFFIXES: Final = (".png", ".npy")
@@ -82,7 +83,8 @@ def judge_classes(labels: Path, paired: PairedSet, semantic: Path) -> ClassResul
     missing = [frame.name for frame in frames if frame_key(frame.name) not in files]
     if missing:
         raise UserError(
-            f"{len(missing)} of {len(frames)} frames have no class map in {semantic}, the first {missing[0]}."
+            f"{len(missing)} of {plural(len(frames), 'frame')} {'has' if len(missing) == 1 else 'have'} no class "
+            f"map in {semantic}, the first {missing[0]}."
         )
     scores = {pair.name: pair.score for pair in paired.pairs}
     names = frames[0].encoding.classes

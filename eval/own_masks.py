@@ -18,6 +18,7 @@ from eval.metrics.component import ComponentMetrics, ComponentResult
 from eval.protocols import Protocol
 from eval.scoremaps import PairedSet, frame_key
 from shards.errors import UserError
+from shards.plural import plural
 from shards.progress import track
 
 HANDED_IN: Final = "masks that were handed in"
@@ -43,7 +44,8 @@ def judge_masks(paired: PairedSet, protocol: Protocol, folder: Path) -> Componen
     missing = [pair.name for pair in paired.pairs if frame_key(pair.name) not in files]
     if missing:
         raise UserError(
-            f"{len(missing)} of {len(paired.pairs)} frames have no mask in {folder}, the first {missing[0]}."
+            f"{len(missing)} of {plural(len(paired.pairs), 'frame')} {'has' if len(missing) == 1 else 'have'} no "
+            f"mask in {folder}, the first {missing[0]}."
         )
     metrics = ComponentMetrics(protocol.components)
     for pair in track(paired.pairs, f"{paired.name}: masks", total=len(paired.pairs), unit="frames"):

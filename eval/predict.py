@@ -15,6 +15,7 @@ from eval.predictor import Predictor, check_scores, predict
 from eval.report.overlay import heat_map, value_range, with_legend
 from shards.codec import decode_image
 from shards.errors import BadInput, UserError
+from shards.plural import plural
 from shards.progress import track
 from shards.writer import write_atomically
 
@@ -112,7 +113,7 @@ def _check_free(targets: Sequence[Path], overwrite: bool) -> None:
     in_the_way = [file for target in targets for file in (target, target.with_suffix(".png")) if file.exists()]
     if in_the_way and not overwrite:
         raise UserError(
-            f"{in_the_way[0]} exists already ({len(in_the_way)} such files): "
+            f"{in_the_way[0]} exists already ({plural(len(in_the_way), 'such file')}): "
             "choose another folder or give --overwrite."
         )
     # Two images "a" and "a_msp" could name one file, too.

@@ -40,6 +40,7 @@ from eval.predictor import Predictor, check_scores, predict
 from eval.protocols import PROTOCOLS
 from eval.scoremaps import DATASET
 from shards.errors import UserError
+from shards.plural import plural
 from shards.progress import track
 
 PERFORMANCE: Final = "validation_performance.json"
@@ -216,7 +217,7 @@ def submit_fishyscapes(
     notes: list[str] = []
     if len(frames) != VALIDATION_FRAMES:
         expected = f"the {VALIDATION_FRAMES} validation frames of Lost & Found"
-        notes.append(f"{PERFORMANCE} is of {len(frames)} frames, where the host takes {expected}.")
+        notes.append(f"{PERFORMANCE} is of {plural(len(frames), 'frame')}, where the host takes {expected}.")
     return Submission((*files, out / PERFORMANCE), tuple(notes))
 
 
@@ -259,6 +260,6 @@ def _check_free(targets: Sequence[Path], overwrite: bool) -> None:
     in_the_way = [file for file in targets if file.exists()]
     if in_the_way and not overwrite:
         raise UserError(
-            f"{in_the_way[0]} exists already ({len(in_the_way)} such files): "
+            f"{in_the_way[0]} exists already ({plural(len(in_the_way), 'such file')}): "
             "choose another folder or give --overwrite."
         )

@@ -161,21 +161,22 @@ def _print(summary: BuildSummary) -> None:
     """The plan of a dry run, or what was made and what was left out."""
     import json
 
+    from shards.plural import plural
+
     if summary.dry_run:
         print(json.dumps(summary.plan, indent=2))
         count, shards, size = (summary.plan[key] for key in ("count", "shards", "estimated_bytes"))
-        sentence = (
-            f"This would make {count} samples in {shards} shards, about {size / 1e6:.1f} MB; nothing was touched."
-        )
+        made = f"{plural(count, 'sample')} in {plural(shards, 'shard')}"
+        sentence = f"This would make {made}, about {size / 1e6:.1f} MB; nothing was touched."
         print(sentence, file=sys.stderr)
         return
+    made = f"{plural(summary.samples, 'sample')} in {plural(summary.shards, 'shard')}"
     if summary.complete:
-        print(f"{summary.out} is complete already: {summary.samples} samples in {summary.shards} shards.")
+        print(f"{summary.out} is complete already: {made}.")
         return
     rate = summary.samples / max(summary.seconds, 1e-9)
     print(
-        f"Made {summary.samples} samples in {summary.shards} shards, {summary.bytes / 1e6:.1f} MB, "
-        f"in {summary.seconds:.1f} s ({rate:.1f} samples/s): {summary.out}"
+        f"Made {made}, {summary.bytes / 1e6:.1f} MB, in {summary.seconds:.1f} s ({rate:.1f} samples/s): {summary.out}"
     )
     if summary.resumed:
         print(f"{summary.resumed} of the shards were finished by an earlier call.")

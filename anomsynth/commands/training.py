@@ -161,15 +161,17 @@ def _options(
 
 
 def _print(summary: RunSummary) -> None:
+    from shards.plural import plural
+
     speed = summary.samples / max(summary.seconds, 1e-9)
     loss = "" if summary.loss is None else f", last loss {summary.loss:.4f}"
     if summary.first == summary.steps:
-        print(f"{summary.run} is complete already: {summary.method}, {summary.steps} steps.")
+        print(f"{summary.run} is complete already: {summary.method}, {plural(summary.steps, 'step')}.")
     else:
         steps = f"steps {summary.first + 1} to {summary.step} of {summary.steps}"
         print(f"{summary.method}: {steps} in {summary.seconds:.0f} s ({speed:.1f} samples/s){loss}.")
     for reason, count in summary.rejected.items():
-        print(f"skipped {count} samples: {reason}", file=sys.stderr)
+        print(f"skipped {plural(count, 'sample')}: {reason}", file=sys.stderr)
     for name, value in (summary.validation or {}).items():
         print(f"held-out {name}: {value:.4f}")
     print(f"Judge it: anomsynth eval all --data BENCHMARKS --checkpoint {summary.run} --out REPORT")

@@ -27,6 +27,7 @@ from shards.cards import Card
 from shards.config import Config
 from shards.errors import UserError
 from shards.labels import NUM_CLASSES
+from shards.plural import plural
 
 CARD = Card(
     "benchmark",
@@ -97,6 +98,7 @@ def _official(trees: Trees, name: str, native: Encoding, options: Options) -> Be
     everything = pair_trees(images, labels, root, native)
     frames = with_anomaly(everything, name)
     if not frames:
-        raise UserError(f"None of the {len(everything)} frames of {root} shows an anomaly: {native.name}.")
-    note = f"{len(everything) - len(frames)} of {len(everything)} frames without an anomaly are left out."
+        raise UserError(f"Of {plural(len(everything), 'frame')} in {root} none shows an anomaly: {native.name}.")
+    gone = len(everything) - len(frames)
+    note = f"{gone} of {plural(len(everything), 'frame')} without an anomaly {'is' if gone == 1 else 'are'} left out."
     return BenchmarkSet(name, CARD.name, "official", frames, (note,), _published(options))

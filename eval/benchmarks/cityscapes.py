@@ -9,6 +9,7 @@ from eval.benchmarks.folders import guess, wrong_folder
 from shards.cards import Card
 from shards.errors import UserError
 from shards.layouts.cityscapes import CityscapesFrame, scan_cityscapes
+from shards.plural import plural
 
 CARD = Card(
     "benchmark",
@@ -45,5 +46,7 @@ def find(folder: Path, split: str = "val") -> list[SegmentationSet]:
     # A stray file is none of our business; half a pair means that the set is not whole.
     broken = [problem for problem in scan.problems if problem.reason != "unrecognised-name"]
     if broken:
-        raise UserError(f"{folder} is incomplete: {len(broken)} files without a partner; first: {broken[0].detail}.")
+        raise UserError(
+            f"{folder} is incomplete: {plural(len(broken), 'file')} without a partner; first: {broken[0].detail}."
+        )
     return [SegmentationSet(CARD.name, CARD.name, tuple(scan.frames))]

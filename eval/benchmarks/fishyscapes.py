@@ -41,6 +41,7 @@ from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet
 from shards.cards import Card
 from shards.config import Config
 from shards.errors import UserError
+from shards.plural import plural
 
 CARD = Card(
     "benchmark",
@@ -143,7 +144,8 @@ def _check_complete(folder: Path, masks: list[tuple[Path, re.Match[str]]], image
     if missing:
         shown = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
         raise UserError(
-            f"{folder} is incomplete: {len(missing)} of {len(masks)} masks are without their LostAndFound image "
+            f"{folder} is incomplete: {len(missing)} of {plural(len(masks), 'mask')} "
+            f"{'is' if len(missing) == 1 else 'are'} without the LostAndFound image "
             f"<base>_leftImg8bit.png anywhere below it: {shown}. Put leftImg8bit/ of LostAndFound beside the masks."
         )
     names = [path.name for path, _ in masks]

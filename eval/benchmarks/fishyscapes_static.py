@@ -18,6 +18,7 @@ from pathlib import Path
 from eval.benchmarks.folders import OFFICIAL_MASK
 from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet
 from shards.errors import UserError
+from shards.plural import plural
 
 PUBLISHED = 30
 """Frames of the validation set."""
@@ -55,12 +56,13 @@ def static_set(
     """
     masks = {match.string.removesuffix("_labels.png"): match["base"] for match in _matches(folder, OFFICIAL_MASK)}
     overlays = {match["key"]: folder / match.string for match in _matches(folder, _OVERLAY)}
-    for what, missing in (
-        ("masks are without their overlay <key>_rgb.npz", masks.keys() - overlays.keys()),
-        ("overlays are without their mask <key>_labels.png", overlays.keys() - masks.keys()),
+    for one, other, missing in (
+        ("mask", "overlay <key>_rgb.npz", masks.keys() - overlays.keys()),
+        ("overlay", "mask <key>_labels.png", overlays.keys() - masks.keys()),
     ):
         if missing:
-            raise UserError(f"{folder} (Fishyscapes Static) is incomplete: {len(missing)} {what}: {_few(missing)}.")
+            alone = plural(len(missing), f"{one} is without its", f"{one}s are without their")
+            raise UserError(f"{folder} (Fishyscapes Static) is incomplete: {alone} {other}: {_few(missing)}.")
     numbers = [key[:4] for key in masks]
     twice = sorted({number for number in numbers if numbers.count(number) > 1})
     if twice:

@@ -18,6 +18,7 @@ from eval.benchmarks.encoding import PLAIN, Encoding
 from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet
 from eval.benchmarks.trees import IMAGE_SUFFIXES, TREES, halves, roots
 from shards.errors import UserError
+from shards.plural import plural
 
 OFFICIAL_MASK = re.compile(r"(?P<number>\d{4})_(?P<base>.+)_labels\.png")
 """A mask of the Fishyscapes download."""
@@ -137,7 +138,9 @@ def pair(
     ):
         if missing:
             names = ", ".join(sorted(missing)[:5]) + (" ..." if len(missing) > 5 else "")
-            raise UserError(f"{where} is incomplete: {len(missing)} frames are {what}: {names}.")
+            raise UserError(
+                f"{where} is incomplete: {plural(len(missing), 'frame is', 'frames are')} {what}: {names}."
+            )
     return tuple(BenchmarkFrame(key, by_image[key], by_label[key], encoding) for key in sorted(by_image))
 
 

@@ -38,6 +38,7 @@ from eval.benchmarks.trees import Trees, files_by_key, pair_trees, roots
 from shards.cards import Card
 from shards.config import Config
 from shards.errors import UserError
+from shards.plural import plural
 from shards.progress import track
 
 CARD = Card(
@@ -158,18 +159,20 @@ def _official_choice(
     whole = _SPLITS[split]
     if len(frames) == whole.frames:
         void = {frames[place].name for place in whole.void}
-        notes = [f"{len(void)} frames are left out by the official list: their labels are void everywhere."]
+        gone = plural(len(void), "frame is", "frames are")
+        notes = [f"{gone} left out by the official list: void everywhere in the labels."]
     else:
         reading = track(frames, f"Labels of {name}", total=len(frames), unit="frames")
         void = {frame.name for frame in reading if not read_stored_label(frame).any()}
         notes = [
-            f"{len(frames)} of the {whole.frames} frames of {split} are there; {len(void)} of them are left out: "
-            "their labels are void everywhere."
+            f"{len(frames)} of the {whole.frames} frames of {split} {'is' if len(frames) == 1 else 'are'} there; "
+            f"{plural(len(void), 'of them is', 'of them are')} left out: void everywhere in the labels."
         ]
     kept = tuple(frame for frame in frames if frame.name not in void)
     if choice == "no-known":
         strange = tuple(frame for frame in kept if not frame.name.startswith(KNOWN_OBJECTS))
-        notes.append(f"{len(kept) - len(strange)} frames with children or bicycles are left out: known classes.")
+        known = plural(len(kept) - len(strange), "frame is", "frames are")
+        notes.append(f"{known} left out for children or bicycles: known classes.")
         kept = strange
     return kept, tuple(notes)
 
@@ -183,7 +186,8 @@ def _own_choice(frames: tuple[BenchmarkFrame, ...], file: Path) -> tuple[tuple[B
             f"{file} names {strangers[0]}, which is no frame of this split; write names such as {min(there)}."
         )
     kept = tuple(frame for frame in frames if frame.name not in names)
-    return kept, (f"{len(names)} frames are left out by {file.name}, instead of the official exclusions.",)
+    gone = plural(len(names), "frame is", "frames are")
+    return kept, (f"{gone} left out by {file.name}, instead of the official exclusions.",)
 
 
 def _listed(file: Path) -> set[str]:

@@ -23,6 +23,7 @@ from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet, read_stored_label
 from shards.cards import Card
 from shards.errors import UserError
 from shards.labels import IGNORE
+from shards.plural import plural
 
 CARD = Card(
     "benchmark",
@@ -77,12 +78,15 @@ def _official_frames(folder: Path) -> tuple[BenchmarkFrame, ...]:
     ):
         if missing:
             shown = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
-            raise UserError(f"{folder} is incomplete: {len(missing)} frames are without {what}: {shown}.")
+            raise UserError(
+                f"{folder} is incomplete: {plural(len(missing), 'frame is', 'frames are')} without {what}: {shown}."
+            )
     if listed is None:
         orphans = [path.stem for path in (folder / "frames").glob("*.labels") if path.stem not in images]
         if orphans:
             raise UserError(
-                f"{folder} is incomplete: {len(orphans)} frames are without an image: {sorted(orphans)[0]}."
+                f"{folder} is incomplete: {plural(len(orphans), 'frame is', 'frames are')} without an image: "
+                f"{sorted(orphans)[0]}."
             )
     return tuple(BenchmarkFrame(name, images[name], labels[name]) for name in names)
 

@@ -39,6 +39,7 @@ from eval.benchmarks.folders import (
 from eval.benchmarks.sets import BenchmarkSet, UnlabelledFrame, UnlabelledSet
 from shards.cards import Card
 from shards.errors import UserError
+from shards.plural import plural
 
 CARD = Card(
     "benchmark",
@@ -81,15 +82,14 @@ def _read_set(folder: Path) -> BenchmarkSet:
     if not validation:
         validation = keys
     elif validation != keys:
-        notes.append(
-            f"{len(keys - validation)} frames beside the validation frames are left out: hidden test labels."
-        )
+        beside = len(keys - validation)
+        gone = f"{plural(beside, 'frame')} beside the validation frames {'is' if beside == 1 else 'are'} left out"
+        notes.append(f"{gone}: hidden test labels.")
     excluded = _excluded(keys, validation)
     validation -= excluded
     if excluded:
-        notes.append(
-            f"{len(excluded)} frames with the prefixes 19 and 21-29 are left out, as the official evaluator does."
-        )
+        gone = plural(len(excluded), "frame is", "frames are")
+        notes.append(f"{gone} left out for the prefixes 19 and 21-29, as the official evaluator does.")
     elif any(_EXCLUDED.match(key) for key in validation):
         notes.append("The names are not the original ones: the official exclusion of ten names does not apply.")
 
@@ -162,7 +162,9 @@ def _submission(folder: Path) -> UnlabelledSet:
     validation = {key for key in images if key.startswith("validation")}
     wanted = images.keys() - _excluded(set(images), validation)
     expected = track.validation + track.test
-    notes = () if len(wanted) == expected else (f"{len(wanted)} frames, where the host expects {expected}.",)
+    notes = (
+        () if len(wanted) == expected else (f"{plural(len(wanted), 'frame')}, where the host expects {expected}.",)
+    )
     frames = tuple(UnlabelledFrame(key, images[key]) for key in sorted(wanted))
     return UnlabelledSet(folder.name, CARD.name, f"{track.name}-all", frames, notes)
 

@@ -27,6 +27,7 @@ from eval.benchmarks.trees import Trees, files_by_key, pair_trees
 from shards.cards import Card
 from shards.config import Config
 from shards.errors import UserError
+from shards.plural import plural
 
 CARD = Card(
     "benchmark",
@@ -135,5 +136,6 @@ def _kept(found: BenchmarkSet, options: Options) -> BenchmarkSet:
         return found
     frames = tuple(frame for frame in found.frames if isinstance(frame, BenchmarkFrame))
     kept = with_anomaly(frames, found.name)
-    note = f"{len(frames) - len(kept)} frames without an anomaly are left out."
+    gone = len(frames) - len(kept)
+    note = f"{plural(gone, 'frame')} without an anomaly {'is' if gone == 1 else 'are'} left out."
     return replace(found, frames=kept, notes=(*found.notes, note))

@@ -13,6 +13,7 @@ from pathlib import Path
 from eval.benchmarks.encoding import Encoding
 from eval.benchmarks.sets import BenchmarkFrame
 from shards.errors import UserError
+from shards.plural import plural
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -93,7 +94,9 @@ def pair_trees(
     ):
         if missing:
             names = ", ".join(sorted(missing)[:5]) + (" ..." if len(missing) > 5 else "")
-            raise UserError(f"{where} is incomplete: {len(missing)} frames are {what}: {names}.")
+            raise UserError(
+                f"{where} is incomplete: {plural(len(missing), 'frame is', 'frames are')} {what}: {names}."
+            )
     if not images:
         raise UserError(f"{where} holds no frames: its folders of images and labels are empty.")
     return tuple(BenchmarkFrame(key, images[key], labels[key], encoding) for key in sorted(images))

@@ -75,7 +75,7 @@ def test_unknown_benchmark(tmp_path: Path) -> None:
 def test_half_a_pair_is_named(worlds: Path, gone: str) -> None:
     folder = worlds / "fishyscapes_lostandfound"
     (folder / gone).unlink()
-    with pytest.raises(UserError, match=r"is incomplete: 1 frames are without an? (image|label): 0001"):
+    with pytest.raises(UserError, match=r"is incomplete: 1 frame is without an? (image|label): 0001"):
         find_sets("fishyscapes", folder)
 
 
@@ -109,7 +109,7 @@ def test_official_lost_and_found(tmp_path: Path, frame: Callable[..., None]) -> 
     assert [f.name for f in found.frames] == [f"{index:04d}_{base}" for index, base in enumerate(bases)]
     assert all(read_frame(f)[0][read_frame(f)[1] == 1].min() > 150 for f in found.frames)
     (images / f"{bases[1]}_leftImg8bit.png").unlink()
-    with pytest.raises(UserError, match=r"1 of 3 masks are without their LostAndFound image .*04_Town_000001"):
+    with pytest.raises(UserError, match=r"1 of 3 masks is without the LostAndFound image .*04_Town_000001"):
         find_sets("fishyscapes", root)
     (masks / "0000_x_rgb.npz").write_bytes(b"")
     with pytest.raises(UserError, match=r"Fishyscapes Static\) is incomplete: 3 masks are without their overlay"):

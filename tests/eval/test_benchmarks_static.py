@@ -128,7 +128,7 @@ def test_half_a_pair_and_a_mixture(static: Path) -> None:
     mask = place / f"0001_{BASES[0]}_labels.png"
     kept = mask.read_bytes()
     mask.unlink()
-    with pytest.raises(UserError, match=rf"1 overlays are without their mask <key>_labels.png: 0001_{BASES[0]}"):
+    with pytest.raises(UserError, match=rf"1 overlay is without its mask <key>_labels.png: 0001_{BASES[0]}"):
         find_sets("fishyscapes", static / "data", words)
     mask.write_bytes(kept)
     overlay = place / f"0001_{BASES[0]}_rgb.npz"

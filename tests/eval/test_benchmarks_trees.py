@@ -65,8 +65,8 @@ def test_lost_and_found_values_and_official_lists(lost: Path) -> None:
     found = one("lostandfound", lost)
     assert (found.name, found.layout, found.published) == ("LostAndFound", "official", 1043)
     assert labels(found) == {"02_Street_000000_000010": [255, 0, 1, 1, 255]}
-    assert "3 of the 1203 frames of test are there; 1 of them are left out" in found.notes[1]
-    assert "1 frames with children or bicycles" in found.notes[2]
+    assert "3 of the 1203 frames of test are there; 1 of them is left out" in found.notes[1]
+    assert "1 frame is left out for children or bicycles" in found.notes[2]
     for split, count, published in (
         ("test-valid", 2, 1186),
         ("test", 3, 1203),
@@ -108,7 +108,7 @@ def test_lost_and_found_own_list(lost: Path, tmp_path: Path) -> None:
         "15_Rechbergstr_Deckenpfronn_000000_000010",
     ]
     assert found.published is None
-    assert "1 frames are left out by mine.txt" in found.notes[1]
+    assert "1 frame is left out by mine.txt" in found.notes[1]
     listed.write_text('["02_Street_000001_000010_leftImg8bit.png"]')
     assert one("lostandfound", lost, f"exclude={listed}").frames == found.frames
     listed.write_text("02_Street_999999_000010")
@@ -132,7 +132,7 @@ def test_lost_and_found_sentences(lost: Path) -> None:
     with pytest.raises(UserError, match="the label has 4x1 pixels but the image 5x1"):
         read_frame(one("lostandfound", lost).frames[0])
     label.unlink()
-    with pytest.raises(UserError, match="1 frames are without a label: 02_Street_000000_000010"):
+    with pytest.raises(UserError, match="1 frame is without a label: 02_Street_000000_000010"):
         find_sets("lostandfound", lost)
     laf(lost, "02_Street_000000_000010", 1, 2)
     copied = lost / "leftImg8bit" / "test" / "copy" / "02_Street_000000_000010_leftImg8bit.png"
@@ -184,7 +184,7 @@ def test_streethazards_options(hazards: Path) -> None:
     assert list(labels(one("streethazards", hazards / "test", 'towns=["t6"]'))) == ["t6_300", "t6_301"]
     kept = one("streethazards", hazards, "without_anomaly=skip")
     assert list(labels(kept)) == ["t5_300", "t6_300"]
-    assert "1 frames without an anomaly are left out." in kept.notes
+    assert "1 frame without an anomaly is left out." in kept.notes
     assert labels(one("streethazards", hazards, "ignore=[4]"))["t6_301"] == [0, 0, 255]
     with pytest.raises(UserError, match="has no town 't7': there are t5, t6"):
         find_sets("streethazards", hazards, ['towns=["t7"]'])
@@ -200,7 +200,7 @@ def test_streethazards_sentences(hazards: Path) -> None:
     with pytest.raises(UserError, match=r"Frame t6_301: .* holds the values 15; expected 1 to 13 known, 14 anomaly"):
         read_frame(one("streethazards", hazards).frames[2])
     (hazards / "test" / "images" / "test" / "t5" / "300.png").unlink()
-    with pytest.raises(UserError, match="1 frames are without an image: t5_300"):
+    with pytest.raises(UserError, match="1 frame is without an image: t5_300"):
         find_sets("streethazards", hazards)
 
 
@@ -241,7 +241,7 @@ def test_acdc_poc_pairs_and_sentences(acdc: Path) -> None:
     with pytest.raises(UserError, match="has no frames in 'snow': there are fog, night"):
         find_sets("acdc-poc", acdc, ['conditions=["snow"]'])
     next(truth.rglob("*fog*.png")).unlink()
-    with pytest.raises(UserError, match="1 frames are without a label: GOPR0351_fog_000001"):
+    with pytest.raises(UserError, match="1 frame is without a label: GOPR0351_fog_000001"):
         find_sets("acdc-poc", acdc)
     empty = acdc.parent / "empty_acdc"
     for tree in ("rgb_anon", "gt"):
@@ -303,10 +303,10 @@ def test_bdd_anomaly_chooses_its_frames(tmp_path: Path, images: str, truth: str,
     found = one("bdd-anomaly", root)
     assert (found.name, found.published) == ("bdd100k", 810)
     assert labels(found) == {"a": [0, 1, 255], "c": [0, 1, 0]}
-    assert found.notes == ("1 of 3 frames without an anomaly are left out.",)
+    assert found.notes == ("1 of 3 frames without an anomaly is left out.",)
     first = one("bdd-anomaly", root, "anomaly=[16,17]")
     assert (labels(first), first.published) == ({"a": [0, 1, 255]}, None)
-    with pytest.raises(UserError, match=r"None of the 1 frames of .* shows an anomaly: 16, 17 anomaly"):
+    with pytest.raises(UserError, match=r"Of 1 frame in .* none shows an anomaly: 16, 17 anomaly"):
         find_sets("bdd-anomaly", root, ["anomaly=[16,17]", 'splits=["val"]'])
     save(root / truth / "val" / f"c{ending}.png", 13, 19, 13)
     with pytest.raises(UserError, match=r"Frame c: .* holds the values 19; expected 16, 17, 18 anomaly"):
@@ -343,7 +343,7 @@ def test_flat_copies_with_their_own_values_and_with_ours(
     assert labels(processed) == {"a": [0, 1, 255], "b": [0, 1, 255]}
     assert "No label holds anything but 0, 1 and 255" in processed.notes[0]
     save(folder / "labels_masks" / "c.png", 0, 1, 255)
-    with pytest.raises(UserError, match="1 frames are without an image: c"):
+    with pytest.raises(UserError, match="1 frame is without an image: c"):
         find_sets(benchmark, folder)
 
 

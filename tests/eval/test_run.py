@@ -212,7 +212,7 @@ def test_cityscapes_that_may_have_been_seen(tmp_path: Path, saw: list[str], word
 def test_cityscapes_with_half_a_pair(tmp_path: Path) -> None:
     root = cityscapes(tmp_path)
     next(root.rglob("*_leftImg8bit.png")).unlink()
-    with pytest.raises(UserError, match="is incomplete: 1 files without a partner"):
+    with pytest.raises(UserError, match="is incomplete: 1 file without a partner"):
         find_sets("cityscapes", root)
 
 
