@@ -196,11 +196,11 @@ def _read_labels(frame: CityscapesFrame, path: Path, *, highest: int) -> UInt8[n
     labels = decode_map(_bytes(path, "missing-label"), path.name)
     _check_size(frame, path, labels)
     if labels.dtype == np.uint8:
-        # One pass over a histogram of 256 bins; np.unique would sort two million pixels.
-        strangers = highest + 1 + np.flatnonzero(np.bincount(labels.ravel(), minlength=256)[highest + 1 : IGNORE])
+        fits = not ((labels > highest) & (labels != IGNORE)).any()
     else:
+        fits = bool(np.isin(labels, [*range(highest + 1), IGNORE]).all())
+    if not fits:
         strangers = np.setdiff1d(labels, [*range(highest + 1), IGNORE])
-    if strangers.size:
         values = ", ".join(map(str, strangers[:5].tolist()))
         raise BadInput("unknown-label", f"{path.name} holds {values}; expected 0..{highest} and {IGNORE}")
     return labels.astype(np.uint8, copy=False)
