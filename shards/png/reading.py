@@ -17,7 +17,7 @@ from shards.errors import BadInput
 from shards.png.filters import unfiltered
 from shards.png.strips import MARK, SIGNATURE
 
-_CRITICAL = (b"IHDR", b"IDAT", b"IEND")
+_START = SIGNATURE + b"\x00\x00\x00\x0dIHDR"
 _Damaged = cast(type[Exception], isal_zlib.IsalError)  # its type stubs say that the class were an instance
 
 
@@ -30,7 +30,8 @@ class PlainPng:
         height: in pixels.
         step: bytes a pixel: 3 or 1.
         pieces: (start, end) of the data of each IDAT chunk.
-        strip: rows a strip where the file is made of strips, else None; piece k then holds strip k.
+        strip: rows a strip where the file is made of strips, else None; piece k then holds strip k, the last one
+            none.
     """
 
     width: int
@@ -44,17 +45,18 @@ def plain_png(data: bytes, name: str = "image") -> PlainPng | None:
     """Look through the chunks of a file.
 
     Returns:
-        Where everything is; None for other formats and other kinds of PNG.
+        Where everything is; None for other formats, other kinds of PNG, and chunks in an order that PNG forbids.
 
     Raises:
         BadInput: ``truncated-image`` or ``unreadable-image`` for a plain PNG that is cut off or damaged.
     """
-    if not data.startswith(SIGNATURE) or len(data) < 33 or data[12:16] != b"IHDR":
+    if len(data) < 33 or not data.startswith(_START):
         return None
     width, height, depth, color, method, filtering, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
     if depth != 8 or color not in (0, 2) or method or filtering or interlaced or not width or not height:
         return None
-    view, at, pieces, mark, kind = memoryview(data), 8, [], None, b""
+    view, at, mark, kind = memoryview(data), 8, None, b""
+    pieces: list[tuple[int, int]] = []
     while kind != b"IEND":
         if at + 12 > len(data):
             raise BadInput("truncated-image", f"{name} ends before its last chunk")
@@ -65,10 +67,12 @@ def plain_png(data: bytes, name: str = "image") -> PlainPng | None:
         if isal_zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4]):
             raise BadInput("unreadable-image", f"{name}: a checksum of the PNG file does not match")
         if kind == b"IDAT":
+            if pieces and at != pieces[-1][1] + 4:  # something stands between them
+                return None
             pieces.append((at + 8, end))
         elif kind == MARK and size == 2:
             mark = int.from_bytes(view[at + 8 : end])
-        elif kind[0] < 97 and kind not in _CRITICAL:  # a critical chunk that we do not know
+        elif kind[0] < 97 and kind != b"IEND" and at != 8:  # a critical chunk that we do not know, or a second head
             return None
         at = end + 4
     whole = mark and len(pieces) == -(-height // mark) + 1
@@ -96,41 +100,45 @@ def read_png(
     left, top, width, height = box or (0, 0, file.width, file.height)
     if left < 0 or top < 0 or width < 1 or height < 1 or left + width > file.width or top + height > file.height:
         raise ValueError(f"the box {box} does not lie in {file.width}x{file.height} pixels")
-    above, rows = (0, top + height)
-    if file.strip is not None:
-        above = top // file.strip * file.strip
-        rows = min(-(-(top + height) // file.strip) * file.strip, file.height) - above
+    # A whole picture is inflated as one stream, which checks its Adler-32 too: chunks that were swapped, doubled or
+    # replaced by those of another picture have good CRCs. A crop of strips has only the CRCs, which suffice against
+    # damage; it takes the file's word that its chunks are the picture's own and in order.
+    strip = None if box is None else file.strip
+    above, below, pieces = 0, file.height, file.pieces
+    if strip is not None:
+        first, last = top // strip, -(-(top + height) // strip)
+        above, below, pieces = first * strip, min(last * strip, file.height), file.pieces[first:last]
     line = 1 + file.width * file.step
-    if file.strip is None:
-        stream = b"".join(data[start:end] for start, end in file.pieces)
-        coded = _inflated(stream, file.height * line, name, zlib=True)
-    else:
-        coded = np.empty(rows * line, np.uint8)
-        for number in range(above // file.strip, -(-(above + rows) // file.strip)):
-            start, end = file.pieces[number]
-            first = number * file.strip - above
-            size = min(file.strip, rows - first) * line
-            # The stream's own head of two bytes is in the first piece.
-            strip = _inflated(data[start + 2 * (number == 0) : end], size, name, zlib=False)
-            if strip[0] > 1:
-                raise BadInput("unreadable-image", f"{name}: a strip looks at the rows above it")
-            coded[first * line : first * line + size] = strip
-    pixels = np.empty((rows, (left + width) * file.step), np.uint8)
-    if not unfiltered(coded.reshape(-1, line), file.step, pixels):
+    view = memoryview(data)
+    stream = b"".join([view[start:end] for start, end in pieces])
+    if strip is not None and above == 0:
+        stream = stream[2:]  # the stream's own head, which only its first strip has
+    coded = _inflated(stream, (below - above) * line, name, zlib=strip is None).reshape(-1, line)
+    if above > 0 and coded[0, 0] > 1:
+        raise BadInput("unreadable-image", f"{name}: a strip looks at the rows above it")
+    pixels = np.empty((top + height - above, (left + width) * file.step), np.uint8)
+    if not unfiltered(coded, file.step, pixels):
         raise BadInput("unreadable-image", f"{name} names a filter that PNG does not have")
-    pixels = pixels[top - above : top - above + height, left * file.step :]
+    pixels = pixels[top - above :, left * file.step :]
     return pixels.reshape(height, width, 3) if file.step == 3 else pixels
 
 
 def _inflated(stream: bytes, size: int, name: str, *, zlib: bool) -> UInt8[np.ndarray, n]:
-    """Inflate exactly `size` bytes, never more than one beyond: a guard against bombs."""
+    """Inflate exactly `size` bytes, never more than one beyond: a guard against bombs.
+
+    Args:
+        stream: a whole zlib stream, or raw deflate blocks out of its middle.
+        size: bytes that should come out.
+        name: what to call the picture in an error.
+        zlib: which of the two it is.
+    """
     inflater = isal_zlib.decompressobj(15 if zlib else -15)
     try:
         data = inflater.decompress(stream, size + 1)
     except _Damaged as error:
         raise BadInput("unreadable-image", f"{name}: its compressed data are damaged") from error
-    if len(data) < size or (zlib and not inflater.eof):
-        raise BadInput("truncated-image", f"{name} holds fewer pixels than it says")
     if len(data) > size:
         raise BadInput("unreadable-image", f"{name} holds more pixels than it says")
+    if len(data) < size or inflater.eof != zlib:
+        raise BadInput("truncated-image", f"{name} holds fewer pixels than it says")
     return np.frombuffer(data, np.uint8)

@@ -59,7 +59,13 @@ class StripPng:
 
     @classmethod
     def of(cls, pixels: np.ndarray) -> StripPng:
-        """Code a picture: (H, W, 3) or (H, W) uint8."""
+        """Code a picture: (H, W, 3) or (H, W) uint8.
+
+        Raises:
+            ValueError: the array is something else, or empty.
+        """
+        if pixels.dtype != np.uint8 or pixels.shape[2:] not in ((), (3,)) or pixels.ndim < 2 or not pixels.size:
+            raise ValueError(f"a picture is (H, W, 3) or (H, W) uint8, not {pixels.shape} {pixels.dtype}")
         height, width = pixels.shape[:2]
         step = 3 if pixels.ndim == 3 else 1
         return cls(width, height, step, tuple(_coded(pixels, step, first=True)))
@@ -72,11 +78,13 @@ class StripPng:
             rows: (H, W, 3) or (H, W) uint8: whole strips, or up to the picture's last row.
 
         Raises:
-            ValueError: the rows are no whole strips of this picture.
+            ValueError: the rows are no whole strips of this picture, or no rows of its width and kind.
         """
         bottom = top + len(rows)
-        if top % ROWS or (bottom % ROWS and bottom != self.height) or bottom > self.height:
+        if top < 0 or top % ROWS or (bottom % ROWS and bottom != self.height) or bottom > self.height:
             raise ValueError(f"rows {top} to {bottom} of {self.height} are no whole strips")
+        if rows.dtype != np.uint8 or rows.shape[1:] != ((self.width, 3) if self.step == 3 else (self.width,)):
+            raise ValueError(f"rows of {rows.shape} {rows.dtype} in a picture {self.width} wide, {self.step} deep")
         first = top // ROWS
         changed = tuple(_coded(rows, self.step, first=first == 0))
         return replace(self, strips=self.strips[:first] + changed + self.strips[first + len(changed) :])
