@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eval.scores import score
-from pipelines.recipe import Sources
+from pipelines.recipe import Sources, make
 from pipelines.recipes import find_recipe
 from pipelines.toy import draw_world
 from shards.codec import decode_sample, encode_sample
@@ -51,10 +51,10 @@ def main() -> None:
         for name in ("cityscapes", "voidclass", "anomalymix"):
             entry = find_recipe(name)
             recipe = entry.open(entry.config(), sources)
-            sample = recipe.make(0, 0)
+            sample = make(recipe, 0, 0)
             members = dict(encode_sample(sample))
             size = sum(map(len, members.values())) / 1e3
-            rows.append((f"make one {name} sample", seconds(lambda r=recipe: r.make(0, 0)), ""))
+            rows.append((f"make one {name} sample", seconds(lambda r=recipe: make(r, 0, 0)), ""))
             rows.append((f"encode it ({size:.0f} kB)", seconds(lambda s=sample: encode_sample(s)), ""))
             rows.append(("decode it", seconds(lambda k=sample.key, m=members: decode_sample(k, m)), ""))
     for name in ("erfnet", "lite"):

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pipelines.mixing import Base, CodedBase, mixed
-from pipelines.recipe import Recipe, sample_key
-from shards.codec import encode_image, encode_json, encode_sample
+from pipelines.mixing import Base, Change, CodedBase
+from pipelines.recipe import Recipe
+from shards.codec import encode_image, encode_json
 from shards.config import Config
 from shards.writer import Members
 
@@ -43,15 +43,22 @@ class Coder:
         """The files of sample `index` in their order, and its meta; raises BadInput where its frame is broken."""
         base = self._base_of(index)
         change = self._recipe.change(self._seed, index, base)
-        if self._packing.image_format == "png" and change.crop is None:
-            if self._coded is None:
-                self._coded = CodedBase.of(base)
-            files, meta = self._coded.mixed(change)
-            members = [(f"{name}.png", data) for name, data in files.items()]
-            return [*members, ("json", encode_json(meta))], meta
-        sample = mixed(sample_key(self._recipe.name, index), base, change)
-        suffix, image = encode_image(sample.image, self._packing.image_format, self._packing.quality)
-        return [(f"image.{suffix}", image), *encode_sample(sample)[1:]], sample.meta
+        sample = self._coded_of(base, change).mixed(change)
+        if sample.picture is None:
+            suffix, image = "png", sample.image or b""
+        else:
+            suffix, image = encode_image(sample.picture, self._packing.image_format, self._packing.quality)
+        files = [(f"image.{suffix}", image), ("anomaly.png", sample.anomaly), ("semantic.png", sample.semantic)]
+        return [*files, ("json", encode_json(sample.meta))], sample.meta
+
+    def _coded_of(self, base: Base, change: Change) -> CodedBase:
+        """What the sample begins with, coded; crops differ from sample to sample."""
+        strips = self._packing.image_format == "png"
+        if change.crop is not None:
+            return CodedBase.of(base.cropped(change.crop), image=strips)
+        if self._coded is None:
+            self._coded = CodedBase.of(base, image=strips)
+        return self._coded
 
     def _base_of(self, index: int) -> Base:
         frame = self._recipe.input_of(self._seed, index)

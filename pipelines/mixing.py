@@ -91,43 +91,68 @@ class CodedBase:
 
     Attributes:
         base: the frame.
-        image: its picture.
+        image: its picture; None where samples store it in a format without strips, which is coded anew each time.
         anomaly: its anomaly map.
         semantic: its trainIds.
         pixels: of its anomaly map by label.
     """
 
     base: Base
-    image: StripPng
+    image: StripPng | None
     anomaly: StripPng
     semantic: StripPng
     pixels: Mapping[str, int]
 
     @classmethod
-    def of(cls, base: Base) -> CodedBase:
-        """Code a frame."""
-        image, anomaly, semantic = (StripPng.of(array) for array in (base.image, base.anomaly, base.semantic))
-        return cls(base, image, anomaly, semantic, count_pixels(base.anomaly))
+    def of(cls, base: Base, *, image: bool = True) -> CodedBase:
+        """Code a frame; its picture only if `image`."""
+        return cls(
+            base,
+            StripPng.of(base.image) if image else None,
+            StripPng.of(base.anomaly),
+            StripPng.of(base.semantic),
+            count_pixels(base.anomaly),
+        )
 
-    def mixed(self, change: Change) -> tuple[dict[str, bytes], dict[str, Any]]:
-        """The PNG members of a sample without a crop, and its meta: what coding `mixed` would give.
-
-        Returns:
-            Files by member name (``image``, ``anomaly``, ``semantic``), and the meta with ``pixels``.
-        """
+    def mixed(self, change: Change) -> Mixed:
+        """Lay the patches of a sample, and code anew what they touch: what coding `mixed` would give."""
         image, anomaly, semantic, pixels = self.image, self.anomaly, self.semantic, dict(self.pixels)
+        picture = self.base.image.copy() if image is None else None
         layers = _layers(self.base, change.patches)
-        for top, bottom in rows_touched(layers, image.height, ROWS):
-            part = self.base.cropped((0, top, image.width, bottom - top)).copied()
+        width, height = self.base.size
+        for top, bottom in rows_touched(layers, height, ROWS):
+            part = self.base.cropped((0, top, width, bottom - top)).copied()
             before = count_pixels(part.anomaly)
             for layer in layers:
                 lay(layer, part.image, part.anomaly, part.semantic, top)
             after = count_pixels(part.anomaly)
             pixels = {name: count - before[name] + after[name] for name, count in pixels.items()}
-            image = image.with_rows(top, part.image)
             anomaly, semantic = anomaly.with_rows(top, part.anomaly), semantic.with_rows(top, part.semantic)
-        files = {"image": image.file(), "anomaly": anomaly.file(), "semantic": semantic.file()}
-        return files, _told(change.meta, pixels)
+            if image is not None:
+                image = image.with_rows(top, part.image)
+            if picture is not None:
+                picture[top:bottom] = part.image
+        png = None if image is None else image.file()
+        return Mixed(png, picture, anomaly.file(), semantic.file(), _told(change.meta, pixels))
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """A sample of which all but perhaps the picture is coded.
+
+    Attributes:
+        image: PNG file of the picture, or None.
+        picture: (H, W, 3) uint8 RGB where it is to be coded in another format, else None.
+        anomaly: PNG file.
+        semantic: PNG file.
+        meta: with ``pixels``.
+    """
+
+    image: bytes | None
+    picture: UInt8[np.ndarray, "h w 3"] | None
+    anomaly: bytes
+    semantic: bytes
+    meta: Mapping[str, Any]
 
 
 def _layers(base: Base, patches: Sequence[Patch]) -> list[Layer]:
