@@ -29,6 +29,19 @@ Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes; the bytes do not depend on it. Default: one a core.")
 ]
 PerShard = Annotated[int, typer.Option("--samples-per-shard", min=1, help="Samples in a tar.")]
+PerFrame = Annotated[
+    int | None,
+    typer.Option(
+        "--samples-per-frame", min=1, help="Samples made of each frame, which is read once for all of them."
+    ),
+]
+ImageFormat = Annotated[
+    Literal["png", "webp", "jpeg"],
+    typer.Option("--image-format", help="Of pictures: png and webp are lossless, webp smaller and slower."),
+]
+Quality = Annotated[
+    int | None, typer.Option("--quality", min=1, max=100, help="Of --image-format jpeg; default: 95.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first broken input instead of skipping it.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and touch nothing.")]
 
@@ -40,6 +53,9 @@ def cityscapes(
     split: Split = "train",
     count: Count = None,
     size: Size = None,
+    samples_per_frame: PerFrame = None,
+    image_format: ImageFormat = "png",
+    quality: Quality = None,
     seed: Seed = 0,
     workers: Workers = None,
     samples_per_shard: PerShard = SAMPLES_PER_SHARD,
@@ -50,11 +66,16 @@ def cityscapes(
 ) -> None:
     """Plain frames with their labels, to train a segmenter on.
 
-    Example: `anomsynth build cityscapes --cityscapes CITYSCAPES --size 1024x512 --out frames`
+    Examples:
+    * anomsynth build cityscapes --cityscapes CITYSCAPES --size 1024x512 --out frames
+
+    * anomsynth build cityscapes --cityscapes CITYSCAPES --image-format jpeg --quality 90 --out frames
     """
     sources = {"cityscapes": folder, "split": split}
     amount = {"count": count, "seed": seed, "samples_per_shard": samples_per_shard}
-    _build("cityscapes", None, sources, out, size, config, overrides, workers, amount, strict, dry_run)
+    fields = {"size": size, "samples_per_frame": samples_per_frame}
+    stored = {"image_format": image_format, "quality": quality}
+    _build("cityscapes", None, sources, out, fields, stored, config, overrides, workers, amount, strict, dry_run)
 
 
 @app.command("voidclass")
@@ -65,6 +86,9 @@ def voidclass(
     preset: Annotated[Literal["synboost", "synboost-ego"] | None, typer.Option(help="Void ids as published.")] = None,
     count: Count = None,
     size: Size = None,
+    samples_per_frame: PerFrame = None,
+    image_format: ImageFormat = "png",
+    quality: Quality = None,
     seed: Seed = 0,
     workers: Workers = None,
     samples_per_shard: PerShard = SAMPLES_PER_SHARD,
@@ -79,9 +103,9 @@ def voidclass(
     """
     sources = {"cityscapes": folder, "split": split}
     amount = {"count": count, "seed": seed, "samples_per_shard": samples_per_shard}
-    _build(
-        "voidclass", preset, sources, out, size, config, overrides, workers, amount, strict=strict, dry_run=dry_run
-    )
+    fields = {"size": size, "samples_per_frame": samples_per_frame}
+    stored = {"image_format": image_format, "quality": quality}
+    _build("voidclass", preset, sources, out, fields, stored, config, overrides, workers, amount, strict, dry_run)
 
 
 @app.command("anomalymix")
@@ -95,8 +119,15 @@ def anomalymix(
         Literal["pebal", "rpl", "rba", "multishift", "style-aligned"] | None,
         typer.Option(help="A published variant; default: single clean objects, log-uniform sizes."),
     ] = None,
+    license_filter: Annotated[
+        Literal["any", "known", "derivatives-allowed", "commercial-allowed"] | None,
+        typer.Option("--license-filter", help="Only objects of pictures whose licence permits this; default: any."),
+    ] = None,
     count: Count = None,
     size: Size = None,
+    samples_per_frame: PerFrame = None,
+    image_format: ImageFormat = "png",
+    quality: Quality = None,
     seed: Seed = 0,
     workers: Workers = None,
     samples_per_shard: PerShard = SAMPLES_PER_SHARD,
@@ -112,12 +143,15 @@ def anomalymix(
 
     * anomsynth build anomalymix --coco COCO --cityscapes CITYSCAPES --out mix --count 400 --size 1024x512
       --set "objects=[1,5]" --set placement=road
+
+    * anomsynth build anomalymix --coco COCO --cityscapes CITYSCAPES --out mix --samples-per-frame 8
+      --license-filter commercial-allowed
     """
     sources = {"cityscapes": folder, "split": split, "coco": coco, "coco_split": coco_split}
     amount = {"count": count, "seed": seed, "samples_per_shard": samples_per_shard}
-    _build(
-        "anomalymix", preset, sources, out, size, config, overrides, workers, amount, strict=strict, dry_run=dry_run
-    )
+    fields = {"size": size, "samples_per_frame": samples_per_frame, "licences": license_filter}
+    stored = {"image_format": image_format, "quality": quality}
+    _build("anomalymix", preset, sources, out, fields, stored, config, overrides, workers, amount, strict, dry_run)
 
 
 def _build(
@@ -125,7 +159,8 @@ def _build(
     preset: str | None,
     sources: dict[str, Any],
     out: Path,
-    size: str | None,
+    options: dict[str, Any],
+    stored: dict[str, Any],
     config: Path | None,
     overrides: list[str] | None,
     workers: int | None,
@@ -133,23 +168,28 @@ def _build(
     strict: bool,
     dry_run: bool,
 ) -> None:
+    from pipelines.coding import Packing
     from pipelines.engine import build
     from pipelines.recipe import Sources
     from pipelines.recipes import find_preset, find_recipe
     from shards.config import resolve
+    from shards.errors import UserError
 
+    if stored["quality"] is not None and stored["image_format"] != "jpeg":
+        raise UserError(f"--quality is of --image-format jpeg; {stored['image_format']} is lossless.")
     entry = find_recipe(recipe)
     fields = resolve(
         entry.config,
         preset=find_preset(recipe, preset),
         file=config,
-        options={"size": size},
+        options=options,
         overrides=overrides or (),
     )
     summary = build(
         entry.open(fields, Sources(**sources)),
         out,
         workers=workers or os.cpu_count() or 1,
+        packing=resolve(Packing, options=stored),
         **amount,
         strict=strict,
         dry_run=dry_run,
