@@ -207,8 +207,8 @@ def _judge_set(
             notes.append(NO_COMPONENTS)
         if rounded := sum(not found.exact for found in counts.frames.values()):
             notes.append(
-                f"{score}: the float64 values of {rounded} of {len(counts.frames)} score maps were rounded to "
-                "float32 before they were judged."
+                f"{score}: the float64 values of {rounded} of {len(counts.frames)} score maps were rounded "
+                "to float32 before they were judged."
             )
     first = next(iter(scores.values()))
     about = first.about
@@ -249,7 +249,7 @@ def _check_alike(first: ScoreCounts, counts: ScoreCounts) -> None:
     for one, other in ((first, counts), (counts, first)):
         if alone := sorted(one.frames.keys() - other.frames.keys()):
             raise UserError(
-                f"{scores} were counted over different frames: {len(alone)} are only in {one.about.score}, the first "
+                f"{scores} were counted over different frames: {len(alone)} only in {one.about.score}, the first "
                 f"{alone[0]}. Count both over the same frames, or give the sets different names with --set-name."
             )
     if first.pixels != counts.pixels:

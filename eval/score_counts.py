@@ -31,6 +31,7 @@ from eval.metrics.pixel import fpr_name
 from eval.protocols import PROTOCOLS, Protocol
 from eval.scoremaps import ScoreMap
 from shards.errors import UserError
+from shards.plural import plural
 
 PART_SCHEMA: Final = 4
 _COLUMNS: Final[Mapping[str, Mapping[str, type]]] = {
@@ -220,7 +221,8 @@ class ScoreCounts:
         twice = sorted(self.frames.keys() & other.frames.keys())
         if twice:
             raise UserError(
-                f"{len(twice)} frames of {self.about.set} are counted in two parts, the first {twice[0]}."
+                f"{plural(len(twice), 'frame')} of {self.about.set} would be counted in two parts, "
+                f"the first {twice[0]}."
             )
         sources = sorted({*self.about.sources, *other.about.sources})
         self.about = replace(self.about, sources=tuple(sources))

@@ -37,6 +37,7 @@ from eval.protocols import ENCODINGS, Protocol
 from shards.codec import decode_map
 from shards.errors import BadInput, UserError
 from shards.labels import ANOMALY, IGNORE, KNOWN
+from shards.plural import plural
 
 ScoreMap = Float16[np.ndarray, "h w"] | Float32[np.ndarray, "h w"] | Float64[np.ndarray, "h w"]
 Label = UInt8[np.ndarray, "h w"]
@@ -185,12 +186,12 @@ def find_pairs(
     notes = list(found.notes)
     if strangers and not extra:
         raise UserError(
-            f"{len(strangers)} score maps of {scores} have no label in {labels}, the first {strangers[0]}: "
-            "name score maps like their labels, choose files by --ending, such as --ending _energy.npy, or pass them "
-            "over with --allow-extra."
+            f"{plural(len(strangers), 'score map')} of {scores} without a label in {labels}, the first "
+            f"{strangers[0]}: name score maps like their labels, choose files by --ending, such as "
+            "--ending _energy.npy, or pass them over with --allow-extra."
         )
     if hidden or strangers:
-        notes.append(f"{len(hidden) + len(strangers)} score maps without a public label were passed over.")
+        notes.append(f"Passed over: {plural(len(hidden) + len(strangers), 'score map')} without a public label.")
     missing = tuple(label.name for label in found.files if label.name not in matched)
     if missing and not part:
         first = next(label.path for label in found.files if label.name == missing[0])

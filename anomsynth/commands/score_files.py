@@ -28,6 +28,7 @@ from anomsynth.commands.options import (
 )
 from anomsynth.commands.screen import console
 from shards.errors import UserError
+from shards.plural import plural
 
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Folder for results.json, curves.json and report.html.")
@@ -234,7 +235,7 @@ def submit(
         done = submit_fishyscapes(frames, predictor, score, out, overwrite=overwrite)
     for note in done.notes:
         print(note)
-    print(f"{len(done.files)} files: {out}")
+    print(f"{plural(len(done.files), 'file')}: {out}")
 
 
 def _print(results: Mapping[str, Any], out: Path | None, page: Path | None) -> None:

@@ -59,11 +59,11 @@ def plain_png(data: bytes, name: str = "image") -> PlainPng | None:
     pieces: list[tuple[int, int]] = []
     while kind != b"IEND":
         if at + 12 > len(data):
-            raise BadInput("truncated-image", f"{name} ends before its last chunk")
+            raise BadInput("truncated-image", f"{name} is truncated: it ends before its last chunk")
         size, kind = struct.unpack_from(">I4s", data, at)
         end = at + 8 + size
         if end + 4 > len(data):
-            raise BadInput("truncated-image", f"{name} ends within a chunk")
+            raise BadInput("truncated-image", f"{name} is truncated: it ends within a chunk")
         if isal_zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4]):
             raise BadInput("unreadable-image", f"{name}: a checksum of the PNG file does not match")
         if kind == b"IDAT":
@@ -140,5 +140,5 @@ def _inflated(stream: bytes, size: int, name: str, *, zlib: bool) -> UInt8[np.nd
     if len(data) > size:
         raise BadInput("unreadable-image", f"{name} holds more pixels than it says")
     if len(data) < size or inflater.eof != zlib:
-        raise BadInput("truncated-image", f"{name} holds fewer pixels than it says")
+        raise BadInput("truncated-image", f"{name} is truncated: it holds fewer pixels than it says")
     return np.frombuffer(data, np.uint8)

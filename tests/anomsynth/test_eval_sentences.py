@@ -115,7 +115,7 @@ def test_a_label_that_is_cut_off(run: Run, maps: Path, labels: Path) -> None:
     first = labels / "frame0.png"
     content = first.read_bytes()
     for broken, what in (
-        (content[: len(content) // 2], " ends within a chunk"),
+        (content[: len(content) // 2], " is truncated: it ends within a chunk"),
         (content[:45] + bytes(10) + content[55:], ": a checksum of the PNG file does not match"),
         (b"text", " is no picture of a known format"),
     ):

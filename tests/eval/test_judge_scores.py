@@ -165,7 +165,7 @@ def test_parts_are_judged_as_the_whole(tmp_path: Path, name: str, cuts: list[int
     if len(parts) > 2:
         with pytest.raises(UserError, match="frames of town are in no part"):
             merge_parts(parts[1:])
-    with pytest.raises(UserError, match=r"0\.npz does not fit to the parts before it: .* counted in two parts"):
+    with pytest.raises(UserError, match=r"0\.npz does not fit to the parts before it: .* be counted in two parts"):
         merge_parts([*parts, parts[0]])
 
 
@@ -210,10 +210,10 @@ def test_scores_of_one_set_are_of_the_same_frames(tmp_path: Path) -> None:
     frames = make_frames(3)
     judged_apart(tmp_path / "alike", [(score + 1, mask) for score, mask in frames])
     with pytest.raises(
-        UserError, match=r"energy and msp of town were counted over different frames: 1 are only in energy, .* f2\."
+        UserError, match=r"energy and msp of town were counted over different frames: 1 only in energy, .* f2\."
     ):
         judged_apart(tmp_path / "fewer", frames[:2])
-    with pytest.raises(UserError, match=r"different frames: 1 are only in msp, the first f3\."):
+    with pytest.raises(UserError, match=r"different frames: 1 only in msp, the first f3\."):
         judged_apart(tmp_path / "more", make_frames(4))
     frames[1][1][:] = 255 - frames[1][1] // 255 * 255
     with pytest.raises(UserError, match=r"counted over different labels: \d+ known, \d+ anomaly and \d+ void and"):

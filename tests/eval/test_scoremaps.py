@@ -231,7 +231,7 @@ def test_either_half_of_a_fishyscapes_name_will_do(tmp_path: Path, name: str) ->
 def test_halves_that_disagree_make_no_pair(tmp_path: Path) -> None:
     label(tmp_path / "labels" / "0007_town_labels.png")
     write(tmp_path / "scores" / "0007_village.npy", VALUES)
-    with pytest.raises(UserError, match=r"1 score maps of .* have no label in .*the first .*0007_village\.npy"):
+    with pytest.raises(UserError, match=r"1 score map of .* without a label in .*the first .*0007_village\.npy"):
         partners(tmp_path / "scores", tmp_path / "labels")
     label(tmp_path / "labels" / "0007_village2_labels.png")
     write(tmp_path / "scores" / "0007_village.npy", VALUES).rename(tmp_path / "scores" / "0007.npy")
@@ -249,11 +249,11 @@ def test_missing_partners_are_named(tmp_path: Path) -> None:
     assert ([pair.name for pair in found.pairs], found.missing) == (["b"], ("a", "c"))
     for name in ("a", "c", "d"):
         write(tmp_path / "scores" / f"{name}.npy", VALUES)
-    with pytest.raises(UserError, match=r"1 score maps of .* the first .*d\.npy: .*--allow-extra"):
+    with pytest.raises(UserError, match=r"1 score map of .* the first .*d\.npy: .*--allow-extra"):
         partners(tmp_path / "scores", tmp_path / "labels")
     found = find_pairs(tmp_path / "scores", tmp_path / "labels", FISHY, extra=True)
     assert len(found.pairs) == 3
-    assert found.notes == ("1 score maps without a public label were passed over.",)
+    assert found.notes == ("Passed over: 1 score map without a public label.",)
 
 
 def test_nothing_in_common(tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_hidden_test_frames_are_passed_over(worlds: Path, tmp_path: Path, frame:
     score_every(track, tmp_path / "scores")
     found = find_pairs(tmp_path / "scores", track, PROTOCOLS["smiyc-anomaly"])
     assert [pair.name for pair in found.pairs] == ["validation0000", "validation0001", "validation0002"]
-    assert "1 score maps without a public label were passed over." in found.notes
+    assert "Passed over: 1 score map without a public label." in found.notes
 
 
 def test_the_wrong_benchmark_is_told(worlds: Path, tmp_path: Path) -> None:
