@@ -1,18 +1,13 @@
-"""Counting pixels by anomaly label."""
+"""What plain frames have of anomalies: nothing, and what is unlabelled is ignored."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import UInt8
 
-from shards.labels import ANOMALY, IGNORE, KNOWN
+from shards.labels import IGNORE, count_pixels
 
-
-def count_pixels(anomaly: UInt8[np.ndarray, "h w"]) -> dict[str, int]:
-    """Pixels of an anomaly map (H, W) by label: ``known``, ``anomaly``, ``ignore``."""
-    # Three comparisons take a sixth of the time of one histogram.
-    values = {"known": KNOWN, "anomaly": ANOMALY, "ignore": IGNORE}
-    return {name: int(np.count_nonzero(anomaly == value)) for name, value in values.items()}
+__all__ = ["count_pixels", "void_as_ignore"]
 
 
 def void_as_ignore(semantic: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:

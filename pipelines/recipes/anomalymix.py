@@ -47,11 +47,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from pipelines.cutout import eroded
-from pipelines.mixing import Base, Change
-from pipelines.pixels import void_as_ignore
+from pipelines.mixing import Change
 from pipelines.placement import Board, PlacementRules, Share, draw_place, ground_of
 from pipelines.recipe import Scene, Sources
-from pipelines.sources.frames import FrameConfig, FrameSource, OverFrames
+from pipelines.sources.frames import FrameConfig, FrameSource, OverPlainFrames
 from pipelines.sources.objects import CocoObject, ObjectRules, ObjectSource
 from shards.cards import Card
 from shards.errors import BadInput, UserError
@@ -156,7 +155,7 @@ class AnomalyMixConfig(FrameConfig, ObjectRules, PlacementRules):
 
 
 @dataclass(frozen=True, slots=True)
-class AnomalyMix(OverFrames):
+class AnomalyMix(OverPlainFrames):
     """Frames with pasted objects."""
 
     name: ClassVar[str] = CARD.name
@@ -184,12 +183,6 @@ class AnomalyMix(OverFrames):
     def sources(self) -> dict[str, dict[str, Any]]:
         """Fingerprints of frames and objects."""
         return {"cityscapes": dict(self.frames.fingerprint), "coco": dict(self.objects.fingerprint)}
-
-    def base(self, seed: int, index: int) -> Base:
-        """The frame of a sample, void as ignore; BadInput where it is broken."""
-        frame = self.frames.at(seed, self.name, index)
-        semantic = self.frames.semantic(frame)
-        return Base(self.frames.image(frame), void_as_ignore(semantic), semantic)
 
     def change(self, seed: int, index: int, scene: Scene) -> Change:
         """The objects of a sample. Broken ones are recorded and drawn anew."""

@@ -10,10 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pipelines.mixing import Base
-from pipelines.pixels import void_as_ignore
 from pipelines.recipe import Sources
-from pipelines.sources.frames import FrameConfig, FrameSource, OverFrames
+from pipelines.sources.frames import FrameConfig, FrameSource, OverPlainFrames
 from shards.cards import Card
 
 CARD = Card(
@@ -34,7 +32,7 @@ class CityscapesConfig(FrameConfig):
 
 
 @dataclass(frozen=True, slots=True)
-class CityscapesRecipe(OverFrames):
+class CityscapesRecipe(OverPlainFrames):
     """Plain frames."""
 
     name: ClassVar[str] = CARD.name
@@ -49,9 +47,3 @@ class CityscapesRecipe(OverFrames):
     def plan(self) -> dict[str, Any]:
         """Frames and their size."""
         return {"cityscapes": self.frames.plan()}
-
-    def base(self, seed: int, index: int) -> Base:
-        """The frame of a sample; BadInput where it is broken."""
-        frame = self.frames.at(seed, self.name, index)
-        image, semantic = self.frames.image(frame), self.frames.semantic(frame)
-        return Base(image, void_as_ignore(semantic), semantic)

@@ -6,16 +6,18 @@ import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
 import numpy as np
+from isal import isal_zlib
 from jaxtyping import Int64, UInt8
 from pydantic import Field, field_validator
 
-from pipelines.mixing import Change
+from pipelines.mixing import Base, Change
+from pipelines.pixels import void_as_ignore
 from pipelines.recipe import Scene
 from shards.config import Config, Size
 from shards.errors import BadInput
@@ -83,8 +85,30 @@ class FrameSource:
         return f"cityscapes/{self.split}/{frame.id}"
 
     def provenance(self, frame: CityscapesFrame) -> dict[str, Any]:
-        """What a sample's meta says of its frame."""
-        return {"dataset": "cityscapes", "split": self.split, "id": frame.id}
+        """What a sample's meta says of its frame; BadInput where its files cannot be read."""
+        return {"dataset": "cityscapes", "split": self.split, "id": frame.id, "crc32": self.checksum(frame)}
+
+    def checksum(self, frame: CityscapesFrame) -> str:
+        """CRC-32 of the files of a frame, picture then labels, as 8 hexadecimal digits; another version has another.
+
+        Raises:
+            BadInput: ``missing-image`` or ``missing-label``.
+        """
+        check = 0
+        for path, reason in ((frame.image, "missing-image"), (frame.label_ids or frame.train_ids, "missing-label")):
+            if path is None:
+                continue
+            try:
+                state = path.stat()
+                check = _crc32(path, check, state.st_size, state.st_mtime_ns, state.st_ino)
+            except OSError as error:
+                raise BadInput(reason, f"{path.name}: {error.strerror}") from error
+        return f"{check:08x}"
+
+    def plain(self, frame: CityscapesFrame) -> Base:
+        """A frame with its void as ignore; BadInput where it is broken."""
+        image, semantic = self.image(frame), self.semantic(frame)
+        return Base(image, void_as_ignore(semantic), semantic)
 
     def image(self, frame: CityscapesFrame) -> UInt8[np.ndarray, "h w 3"]:
         """The picture, (H, W, 3) uint8 RGB; BadInput where it is broken."""
@@ -140,6 +164,12 @@ def resize_labels(labels: UInt8[np.ndarray, "h w"], size: tuple[int, int] | None
 
 
 @lru_cache(maxsize=4)
+def _crc32(path: Path, before: int, *_state: int) -> int:
+    """CRC-32 of a file behind something else; size, time and number of the file tell whether it is known already."""
+    return isal_zlib.crc32(path.read_bytes(), before)
+
+
+@lru_cache(maxsize=4)
 def _order(seed: int, recipe: str, epoch: int, frames: int) -> Int64[np.ndarray, n]:
     return generator(seed, recipe, "order", epoch).permutation(frames)
 
@@ -158,6 +188,28 @@ def _fingerprint(root: Path, split: str, frames: tuple[CityscapesFrame, ...]) ->
         "bytes": sum(sizes.values()),
         "sha256": hashlib.sha256(listing.encode()).hexdigest(),
     }
+
+
+class FrameScene:
+    """A frame of which only what is asked for is read, and that once.
+
+    Args:
+        source: where it comes from.
+        frame: which one.
+    """
+
+    def __init__(self, source: FrameSource, frame: CityscapesFrame) -> None:
+        self._source, self._frame = source, frame
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels, from the picture's header where frames keep their size; raises BadInput."""
+        return self._source.config.size or image_size(self._frame)
+
+    @cached_property
+    def semantic(self) -> UInt8[np.ndarray, "h w"]:
+        """TrainIds, 255 = ignore; raises BadInput."""
+        return self._source.semantic(self._frame)
 
 
 class OverFrames:
@@ -196,3 +248,17 @@ class OverFrames:
             "rejected": [],
         }
         return Change(meta)
+
+
+class OverPlainFrames(OverFrames):
+    """What recipes share whose samples begin as plain frames: what they paste can be stored without the frames."""
+
+    __slots__ = ()
+
+    def base(self, seed: int, index: int) -> Base:
+        """The frame of a sample, void as ignore; BadInput where it is broken."""
+        return self.frames.plain(self.frames.at(seed, self.name, index))
+
+    def scene(self, seed: int, index: int) -> FrameScene:
+        """The same frame before it is decoded."""
+        return FrameScene(self.frames, self.frames.at(seed, self.name, index))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +9,15 @@ import cv2
 import numpy as np
 import pytest
 
+from pipelines.recipe import Sources
+from pipelines.recipes.cityscapes import CityscapesConfig, CityscapesRecipe
 from pipelines.sources.frames import FrameConfig, FrameSource, resize_image, resize_labels
 from shards.config import resolve
-from shards.errors import UserError
+from shards.errors import BadInput, UserError
 
 
 def test_every_epoch_walks_all_frames_in_an_order_of_its_own(make_cityscapes: Any) -> None:
-    source = FrameSource.open(make_cityscapes(7), "train", None)
+    source = FrameSource.open(make_cityscapes(7), "train", FrameConfig())
     walked = [source.at(3, "cityscapes", index).id for index in range(21)]
     epochs = [walked[start : start + 7] for start in (0, 7, 14)]
     everything = [frame.id for frame in source.frames]
@@ -22,7 +26,10 @@ def test_every_epoch_walks_all_frames_in_an_order_of_its_own(make_cityscapes: An
     assert [source.at(4, "cityscapes", index).id for index in range(7)] != epochs[0]
     assert [source.at(3, "voidclass", index).id for index in range(7)] != epochs[0]
     # Sample 9 does not depend on who was asked before.
-    assert FrameSource.open(source.frames[0].image.parents[3], "train", None).at(3, "cityscapes", 9).id == walked[9]
+    assert (
+        FrameSource.open(source.frames[0].image.parents[3], "train", FrameConfig()).at(3, "cityscapes", 9).id
+        == walked[9]
+    )
 
 
 @pytest.mark.parametrize(("value", "size"), [("1024x512", (1024, 512)), ([64, 32], (64, 32)), (None, None)])
@@ -58,11 +65,39 @@ def test_images_are_averaged() -> None:
 
 
 def test_fingerprint_knows_names_and_sizes_but_no_place(make_cityscapes: Any, tmp_path: Path) -> None:
-    first = FrameSource.open(make_cityscapes(name="a"), "train", None)
-    second = FrameSource.open(make_cityscapes(name="b"), "train", None)
+    first = FrameSource.open(make_cityscapes(name="a"), "train", FrameConfig())
+    second = FrameSource.open(make_cityscapes(name="b"), "train", FrameConfig())
     assert first.fingerprint == second.fingerprint
     assert str(tmp_path) not in str(first.fingerprint)
     second.frames[0].image.write_bytes(b"other")
-    third = FrameSource.open(tmp_path / "b", "train", None)
+    third = FrameSource.open(tmp_path / "b", "train", FrameConfig())
     assert third.fingerprint["sha256"] != first.fingerprint["sha256"]
     assert first.fingerprint["files"] == 6
+
+
+def test_a_checksum_tells_any_change_of_picture_or_labels(make_cityscapes: Any) -> None:
+    source = FrameSource.open(make_cityscapes(2), "train", FrameConfig())
+    frame, other = source.frames
+    assert frame.label_ids is not None
+    picture, labels = frame.image.read_bytes(), frame.label_ids.read_bytes()
+    assert source.checksum(frame) == f"{zlib.crc32(picture + labels):08x}" == source.provenance(frame)["crc32"]
+    assert source.checksum(other) != source.checksum(frame)
+    for path, data in ((frame.image, picture), (frame.label_ids, labels)):
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))  # of the same size
+        assert source.checksum(frame) == f"{zlib.crc32(frame.image.read_bytes() + frame.label_ids.read_bytes()):08x}"
+        assert source.checksum(frame) != f"{zlib.crc32(picture + labels):08x}"
+    frame.image.unlink()
+    with pytest.raises(BadInput, match="missing-image"):
+        source.checksum(frame)
+    with pytest.raises(BadInput, match="missing-label"):
+        source.checksum(replace(other, label_ids=other.image.with_name("gone.png")))
+
+
+def test_a_scene_is_the_frame_before_it_is_decoded(make_cityscapes: Any) -> None:
+    root = make_cityscapes(1)
+    for config in (FrameConfig(), FrameConfig(size=(100, 70))):
+        recipe = CityscapesRecipe.open(CityscapesConfig(size=config.size), Sources(root))
+        scene, base = recipe.scene(0, 0), recipe.base(0, 0)
+        assert scene.size == base.size
+        np.testing.assert_array_equal(scene.semantic, base.semantic)
+        assert scene.semantic is scene.semantic

@@ -52,7 +52,12 @@ def test_sample(sources: Sources) -> None:
         "recipe": "voidclass",
         "index": 1,
         "seed": 5,
-        "frame": {"dataset": "cityscapes", "split": "train", "id": frame.id},
+        "frame": {
+            "dataset": "cityscapes",
+            "split": "train",
+            "id": frame.id,
+            "crc32": recipe.frames.checksum(frame),
+        },
         "objects": [],
         "pixels": {"known": 60 * 128 - 80, "anomaly": 80, "ignore": 4 * 128},
         "rejected": [],
