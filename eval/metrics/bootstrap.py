@@ -17,10 +17,10 @@ from typing import Any, Final, no_type_check
 import numpy as np
 from jaxtyping import Float, Int64, UInt32
 
-from eval.metrics.compiled import compiled
 from eval.metrics.conventions import TPR
 from eval.metrics.counts import group_sizes
 from eval.metrics.keys import FrameKeys
+from shards.compiled import compiled
 
 DRAWS: Final = 1000
 LEVEL: Final = 0.95

@@ -17,7 +17,7 @@ from typing import Final, no_type_check
 import numpy as np
 from jaxtyping import Int32, Int64, UInt8, UInt32
 
-from eval.metrics.compiled import compiled
+from shards.compiled import compiled
 
 PAGE: Final = 1 << 16
 """Keys in a page, and pages that can be."""

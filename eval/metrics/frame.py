@@ -6,12 +6,12 @@ from typing import no_type_check
 
 import numpy as np
 
-from eval.metrics.compiled import compiled
 from eval.metrics.conventions import TPR, Reach
 from eval.metrics.counts import PAGE
 from eval.metrics.keys import FrameKeys
 from eval.metrics.pixel import PixelResult, judge
 from eval.metrics.walk import Steps
+from shards.compiled import compiled
 
 
 def judge_frame(keys: FrameKeys, *, reach: Reach = "first", tpr: float = TPR) -> PixelResult | None:

@@ -12,9 +12,9 @@ from jaxtyping import Float, Int64
 
 from eval.metrics.binned import FrameBins
 from eval.metrics.bootstrap import DRAWS, Interval, drawn_frames, interval
-from eval.metrics.compiled import compiled
 from eval.metrics.component import TAUS, FrameComponents
 from eval.metrics.conventions import TPR
+from shards.compiled import compiled
 
 
 def component_intervals(

@@ -8,7 +8,7 @@ from typing import Final, no_type_check
 import numpy as np
 from jaxtyping import Float16, Float32, Float64, UInt8, UInt32
 
-from eval.metrics.compiled import compiled
+from shards.compiled import compiled
 from shards.errors import UserError
 from shards.labels import ANOMALY, IGNORE, KNOWN
 

@@ -6,7 +6,7 @@ from typing import Final, no_type_check
 
 import numpy as np
 
-from eval.metrics.compiled import compiled
+from shards.compiled import compiled
 
 _BITS: Final = 11
 _PASSES: Final = 3

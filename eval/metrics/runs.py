@@ -11,7 +11,7 @@ from typing import no_type_check
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from eval.metrics.compiled import compiled
+from shards.compiled import compiled
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import no_type_check
 import numpy as np
 from jaxtyping import Int64, UInt32
 
-from eval.metrics.compiled import compiled
 from eval.metrics.counts import PAGE, KeyCounts
+from shards.compiled import compiled
 
 
 @dataclass(frozen=True, slots=True)
