@@ -6,15 +6,16 @@ share of the picture whatever the frames are scaled to.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp, log
 from typing import Annotated, Final, Literal
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Int32, Int64, UInt8
 from pydantic import Field
 
-from pipelines.cutout import Cutout, scaled
+from pipelines.cutout import Cutout, cut, scaled
+from pipelines.occlusion import OCCLUDERS, feet
 from shards.config import Config
 from shards.labels import NUM_CLASSES
 from shards.patches import Blend, Patch, window
@@ -22,8 +23,11 @@ from shards.patches import Blend, Patch, window
 REFERENCE_HEIGHT: Final = 1024
 """Frame height in pixels that scales, crops and edge widths are given for."""
 
+_NOTHING: Final = -(2**30)  # a row above all others
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Width = Annotated[float, Field(gt=0, le=64)]
 TrainId = Annotated[int, Field(ge=0, lt=NUM_CLASSES)]
 
 
@@ -56,15 +60,26 @@ class PlacementRules(Config):
     """Objects lie wholly in the frame. If not, their middle does, and the frame's edge may cut them."""
     flip: Share = 0.5
     """Share of objects that are mirrored left to right."""
-    blend: Literal["hard", "feather"] = "hard"
+    occlusion: bool = False
+    """Things of the frame that stand nearer to the camera, and objects pasted before that do, hide what lies behind
+    them: whose foot is lower in the picture is nearer. The hidden pixels are no anomaly. GUESS, see
+    `pipelines/occlusion.py`"""
+    occluders: tuple[TrainId, ...] = OCCLUDERS
+    """With occlusion: trainIds of the things that hide."""
+    blend: Literal["hard", "feather", "poisson"] = "hard"
     """hard: a pixel is the object's or the frame's; feather: the edge is softened, its label stays where half is
-    seen."""
-    feather_px: tuple[Positive, Positive] = (1.0, 1.0)
+    seen; poisson: the object's gradients in the light of the frame (Perez et al., SIGGRAPH 2003), by OpenCV."""
+    feather_px: tuple[Width, Width] = (1.0, 1.0)
     """With feather: least and greatest standard deviation of the soft edge in pixels, drawn uniformly; at frames 1024
     pixels high."""
-    style: Literal["none", "reinhard"] = "none"
-    """reinhard: objects take the frame's mean and contrast of colours (CIE Lab). GUESS: stands in for style
-    alignment."""
+    style: Literal["none", "reinhard", "histogram"] = "none"
+    """reinhard: objects take the frame's mean and contrast of colours (Reinhard et al., IEEE CG&A 2001, in CIE Lab);
+    histogram: its histograms of red, green and blue. GUESS: both stand in for style alignment."""
+    sharpness: Literal["own", "frame"] = "own"
+    """frame: an object that is sharper than the frame around it is blurred until it is not. GUESS, see
+    `shards/camera.py`"""
+    noise: Literal["own", "frame"] = "own"
+    """frame: an object with less noise than the frame around it gets the rest (levels: Immerkaer, CVIU 1996)."""
     min_visible: Annotated[int, Field(ge=1)] = 100
     """Pixels of each object that must be seen in the end, else another draw; at frames 1024 pixels high (a quarter
     of it at 512, at least one)."""
@@ -78,11 +93,17 @@ class Placed:
         patch: its pixels and its place on the board.
         scale: factor on the object's own pixels.
         flip: mirrored left to right.
+        on_ground: its foot was put on the ground.
+        foot: row of the board on which it stands; below its patch where its own foot is hidden.
+        occluded: pixels of its mask that what is nearer hides.
     """
 
     patch: Patch
     scale: float
     flip: bool
+    on_ground: bool
+    foot: int
+    occluded: int
 
 
 @dataclass(slots=True)
@@ -162,8 +183,19 @@ def ground_of(semantic: UInt8[np.ndarray, "h w"], board: Board, ground: tuple[in
     return np.flatnonzero(np.isin(part, np.array(ground, np.uint8)))
 
 
+def feet_of(semantic: UInt8[np.ndarray, "h w"], board: Board, occluders: tuple[int, ...]) -> Int32[np.ndarray, "_ _"]:
+    """On which row of a board the things stand that its pixels show, by the frame's trainIds; far above for none."""
+    part = feet(semantic, occluders)[board.top : board.top + board.height, board.left : board.left + board.width]
+    return np.where(part < 0, np.int32(_NOTHING), part - np.int32(board.top))
+
+
 def draw_place(
-    cutout: Cutout, board: Board, ground: Int64[np.ndarray, n], rules: PlacementRules, rng: np.random.Generator
+    cutout: Cutout,
+    board: Board,
+    ground: Int64[np.ndarray, n],
+    rules: PlacementRules,
+    rng: np.random.Generator,
+    nearer: Int32[np.ndarray, "_ _"] | None = None,
 ) -> Placed | None:
     """Scale, mirror and place an object at random.
 
@@ -173,9 +205,11 @@ def draw_place(
         ground: flat indices of the pixels that objects can stand on.
         rules: the ranges.
         rng: the sample's randomness.
+        nearer: (h, w) of the board: on which of its rows the things of the frame stand, see `feet_of`; None: nothing
+            hides anything.
 
     Returns:
-        The object at its place; None where it does not fit.
+        The object at its place; None where it does not fit, or nothing of it is seen.
     """
     rows, columns = cutout.mask.shape
     height, width = board.height, board.width
@@ -208,7 +242,36 @@ def draw_place(
     if not thing.mask.any():
         return None  # so thin that no pixel is half covered
     sigma = float(rng.uniform(*rules.feather_px)) * board.unit if rules.blend == "feather" else 0.0
-    return Placed(Patch(thing.rgb, thing.mask, left, top, Blend(rules.blend, sigma, rules.style)), scale, flip)
+    seed = int(rng.integers(2**32)) if rules.noise == "frame" else 0
+    blend = Blend(rules.blend, sigma, rules.style, rules.sharpness, rules.noise, seed)
+    patch, hidden = Patch(thing.rgb, thing.mask, left, top, blend), 0
+    if nearer is not None:
+        patch, hidden = _behind(patch, board, nearer)
+        if not patch.mask.any():
+            return None
+    return Placed(patch, scale, flip, foot is not None, top + h - 1, hidden)
+
+
+def _behind(patch: Patch, board: Board, nearer: Int32[np.ndarray, "_ _"]) -> tuple[Patch, int]:
+    """Take off what is hidden: the patch in the box around what is left of it, and how many pixels that cost."""
+    foot = patch.top + len(patch.mask) - 1
+    free = np.ones_like(patch.mask)
+    inside, part = window(free.shape, patch.left, patch.top, board.width, board.height)
+    free[part] = nearer[inside] <= foot
+    for item in board.placed:
+        if item.foot > foot:
+            other = item.patch
+            here, there = window(
+                other.mask.shape, other.left - patch.left, other.top - patch.top, free.shape[1], free.shape[0]
+            )
+            free[here] &= ~other.mask[there]
+    mask = patch.mask & free
+    hidden = int(patch.mask.sum()) - int(mask.sum())
+    if not hidden or not mask.any():
+        return replace(patch, mask=mask), hidden
+    rest = cut(np.where(mask[..., None], patch.rgb, 0).astype(np.uint8), mask)
+    top, left = int(np.flatnonzero(mask.any(axis=1))[0]), int(np.flatnonzero(mask.any(axis=0))[0])
+    return Patch(rest.rgb, rest.mask, patch.left + left, patch.top + top, patch.blend), hidden
 
 
 def _draw_scale(long_side: int, board: Board, rules: PlacementRules, rng: np.random.Generator) -> float:

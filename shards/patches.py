@@ -1,8 +1,11 @@
 """What a mixed sample changes about its frame: patches, laid over it from back to front.
 
 A patch holds an object as it will lie in the frame (cut out, scaled, mirrored) but none of the frame's pixels. How
-its edge and colours are fitted to the frame is only named, and done when it is laid. So patches can be stored and
-passed on without the frames (delta sets), and laying them over the frames gives the same bytes whoever does it.
+its colours, its sharpness, its noise and its edge are fitted to the frame is only named, and done when it is laid. So
+patches can be stored and passed on without the frames (delta sets), and laying them over the frames gives the same
+bytes whoever does it.
+
+Patches are fitted to the frame as it was, not to objects behind them.
 
 With the frame x, trainIds y, and for each patch colours o and coverage m in 0..1, which is at least 1/2 on its mask:
 
@@ -14,18 +17,21 @@ With the frame x, trainIds y, and for each patch colours o and coverage m in 0..
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import ceil
-from typing import Literal
+from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from shards.camera import as_noisy, as_sharp
 from shards.labels import ANOMALY, IGNORE
-from shards.matching import reinhard
+from shards.matching import histogram, reinhard
+from shards.poisson import cloned
 
 _EMPTY = 1e-4  # coverage below which a pixel has no colour of its own
+_LEAST_AROUND: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +39,36 @@ class Blend:
     """How a patch is fitted to the frame.
 
     Attributes:
-        edge: ``hard``, or ``feather``: a Gaussian edge.
+        edge: ``hard``; ``feather``: a Gaussian edge; ``poisson``: the object's gradients in the light of the frame.
         sigma: of the feathered edge, in pixels.
-        match: ``none``, or ``reinhard``: the patch takes mean and contrast of the frame's colours.
+        match: ``none``; ``reinhard``: the patch takes mean and contrast of the frame's colours; ``histogram``: it
+            takes their histograms.
+        sharpness: ``own``, or ``frame``: it is blurred until it is no sharper than the frame around it.
+        noise: ``own``, or ``frame``: it gets noise until it has as much as the frame around it.
+        seed: of the noise: 0..2**32-1.
     """
 
-    edge: Literal["hard", "feather"] = "hard"
+    edge: Literal["hard", "feather", "poisson"] = "hard"
     sigma: float = 0.0
-    match: Literal["none", "reinhard"] = "none"
+    match: Literal["none", "reinhard", "histogram"] = "none"
+    sharpness: Literal["own", "frame"] = "own"
+    noise: Literal["own", "frame"] = "own"
+    seed: int = 0
+
+    @property
+    def reads(self) -> Literal["nothing", "around", "frame"]:
+        """What of the frame must be known to fit a patch: no pixel, those around it (`surroundings`), or all."""
+        if self.match != "none":
+            return "frame"
+        return "around" if "frame" in (self.sharpness, self.noise) or self.edge == "poisson" else "nothing"
+
+    def as_json(self) -> dict[str, Any]:
+        """The edge, and what differs from the default: what a sample's provenance says of an object."""
+        told = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value for name, value in told.items() if name == "edge" or value != getattr(_DEFAULT, name)}
+
+
+_DEFAULT: Final = Blend()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +95,7 @@ class Layer:
     """A patch that was fitted to its frame.
 
     Attributes:
-        rgb: (h, w, 3) float32, 0..255.
+        rgb: (h, w, 3) uint8 or float32, 0..255.
         alpha: (h, w) float32, 0..1: how much of it is seen; None: all of the mask and nothing else.
         mask: (h, w) bool.
         left: column of its upper left corner in the frame.
@@ -87,12 +115,32 @@ class Layer:
 
 
 def fitted(patch: Patch, frame: UInt8[np.ndarray, "H W 3"]) -> Layer:
-    """Fit a patch to the frame that it will be laid over: colours first, then the edge."""
-    layer = Layer(patch.rgb, None, patch.mask, patch.left, patch.top)
-    if patch.blend.match == "reinhard":
-        colors = reinhard(patch.rgb.astype(np.float32), patch.mask, frame)
-        layer = Layer(np.rint(colors), None, patch.mask, patch.left, patch.top)
-    return feathered(layer, patch.blend.sigma) if patch.blend.edge == "feather" else layer
+    """Fit a patch to the frame that it will be laid over: colours, sharpness, noise, and last the edge."""
+    blend, mask, rgb = patch.blend, patch.mask, patch.rgb
+    if blend.match == "reinhard":
+        rgb = np.rint(reinhard(rgb.astype(np.float32), mask, frame)).astype(np.uint8)
+    elif blend.match == "histogram":
+        rgb = histogram(rgb, mask, frame)
+    if "frame" in (blend.sharpness, blend.noise):
+        place = frame[surroundings(patch, frame.shape[1], frame.shape[0])]
+        rgb = as_sharp(rgb, mask, place) if blend.sharpness == "frame" else rgb
+        rgb = as_noisy(rgb, mask, place, blend.seed) if blend.noise == "frame" else rgb
+    if blend.edge == "poisson":
+        rgb = cloned(rgb, mask, patch.left, patch.top, frame)
+    layer = Layer(rgb, None, mask, patch.left, patch.top)
+    return feathered(layer, blend.sigma) if blend.edge == "feather" else layer
+
+
+def surroundings(patch: Patch, width: int, height: int) -> tuple[slice, slice]:
+    """The part of a frame that tells how sharp and noisy it is around a patch.
+
+    Returns:
+        (rows, columns): its box and half of its longer side on each side, at least 16 pixels.
+    """
+    rows, columns = patch.mask.shape
+    margin = max(_LEAST_AROUND, max(rows, columns) // 2)
+    wide = (rows + 2 * margin, columns + 2 * margin)
+    return window(wide, patch.left - margin, patch.top - margin, width, height)[0]
 
 
 def feathered(layer: Layer, sigma: float) -> Layer:

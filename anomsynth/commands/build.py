@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from anomsynth.commands.options import ConfigFile, OutFolder, Overrides, Seed
+from anomsynth.commands.options import ConfigFile, Overrides, Seed
 from pipelines.defaults import SAMPLES_PER_SHARD
 
 if TYPE_CHECKING:
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Build a training set as WebDataset shards, reproducible to the byte.")
 
 Cityscapes = Annotated[
-    Path, typer.Option("--cityscapes", metavar="DIR", help="Cityscapes: the folder with leftImg8bit/ and gtFine/.")
+    str,
+    typer.Option("--cityscapes", metavar="DIR", help="Cityscapes: the folder or URL with leftImg8bit/ and gtFine/."),
+]
+Out = Annotated[
+    str, typer.Option("--out", metavar="DIR", help="Folder to write, made when missing; or a URL: s3://bucket/mix.")
 ]
 Split = Annotated[str, typer.Option(help="Split of Cityscapes.")]
 Count = Annotated[
@@ -27,6 +31,19 @@ Count = Annotated[
 Size = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Scale frames before anything else.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes; the bytes do not depend on it. Default: one a core.")
+]
+Engine = Annotated[
+    Literal["local", "ray"],
+    typer.Option("--engine", help="ray: on a Ray cluster, with the extra cluster; the bytes do not depend on it."),
+]
+Shards = Annotated[
+    str | None,
+    typer.Option(
+        "--shards", metavar="A:B", help="Make only these shards, A up to B - 1; the call that finds all ends the set."
+    ),
+]
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Make broken or missing shards of a complete set again, and only these.")
 ]
 PerShard = Annotated[int, typer.Option("--samples-per-shard", min=1, help="Samples in a tar.")]
 PerFrame = Annotated[
@@ -49,7 +66,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and touc
 @app.command("cityscapes")
 def cityscapes(
     folder: Cityscapes,
-    out: OutFolder,
+    out: Out,
     split: Split = "train",
     count: Count = None,
     size: Size = None,
@@ -61,6 +78,9 @@ def cityscapes(
     samples_per_shard: PerShard = SAMPLES_PER_SHARD,
     config: ConfigFile = None,
     overrides: Overrides = None,
+    engine: Engine = "local",
+    shards: Shards = None,
+    repair: Repair = False,
     strict: Strict = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -72,16 +92,17 @@ def cityscapes(
     * anomsynth build cityscapes --cityscapes CITYSCAPES --image-format jpeg --quality 90 --out frames
     """
     sources = {"cityscapes": folder, "split": split}
-    amount = {"count": count, "seed": seed, "samples_per_shard": samples_per_shard}
+    plan = {"count": count, "seed": seed, "samples_per_shard": samples_per_shard}
+    way = {"workers": workers, "engine": engine, "shards": shards, "repair": repair, "strict": strict}
     fields = {"size": size, "samples_per_frame": samples_per_frame}
     stored = {"image_format": image_format, "quality": quality}
-    _build("cityscapes", None, sources, out, fields, stored, config, overrides, workers, amount, strict, dry_run)
+    _build("cityscapes", None, sources, out, fields, stored, config, overrides, {**plan, **way, "dry_run": dry_run})
 
 
 @app.command("voidclass")
 def voidclass(
     folder: Cityscapes,
-    out: OutFolder,
+    out: Out,
     split: Split = "train",
     preset: Annotated[Literal["synboost", "synboost-ego"] | None, typer.Option(help="Void ids as published.")] = None,
     count: Count = None,
@@ -94,6 +115,9 @@ def voidclass(
     samples_per_shard: PerShard = SAMPLES_PER_SHARD,
     config: ConfigFile = None,
     overrides: Overrides = None,
+    engine: Engine = "local",
+    shards: Shards = None,
+    repair: Repair = False,
     strict: Strict = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -102,17 +126,18 @@ def voidclass(
     Example: `anomsynth build voidclass --cityscapes CITYSCAPES --out void --set "anomaly_ids=[4,5]"`
     """
     sources = {"cityscapes": folder, "split": split}
-    amount = {"count": count, "seed": seed, "samples_per_shard": samples_per_shard}
+    plan = {"count": count, "seed": seed, "samples_per_shard": samples_per_shard}
+    way = {"workers": workers, "engine": engine, "shards": shards, "repair": repair, "strict": strict}
     fields = {"size": size, "samples_per_frame": samples_per_frame}
     stored = {"image_format": image_format, "quality": quality}
-    _build("voidclass", preset, sources, out, fields, stored, config, overrides, workers, amount, strict, dry_run)
+    _build("voidclass", preset, sources, out, fields, stored, config, overrides, {**plan, **way, "dry_run": dry_run})
 
 
 @app.command("anomalymix")
 def anomalymix(
-    coco: Annotated[Path, typer.Option("--coco", metavar="DIR", help="COCO: the folder with annotations/.")],
+    coco: Annotated[str, typer.Option("--coco", metavar="DIR", help="COCO: the folder, or URL, with annotations/.")],
     folder: Cityscapes,
-    out: OutFolder,
+    out: Out,
     coco_split: Annotated[str, typer.Option("--coco-split", help="Split of COCO.")] = "train2017",
     split: Split = "train",
     preset: Annotated[
@@ -122,6 +147,13 @@ def anomalymix(
     license_filter: Annotated[
         Literal["any", "known", "derivatives-allowed", "commercial-allowed"] | None,
         typer.Option("--license-filter", help="Only objects of pictures whose licence permits this; default: any."),
+    ] = None,
+    exclude_categories: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Never paste these: categories, or those of a benchmark, such as roadanomaly; repeatable.",
+        ),
     ] = None,
     count: Count = None,
     size: Size = None,
@@ -133,6 +165,9 @@ def anomalymix(
     samples_per_shard: PerShard = SAMPLES_PER_SHARD,
     config: ConfigFile = None,
     overrides: Overrides = None,
+    engine: Engine = "local",
+    shards: Shards = None,
+    repair: Repair = False,
     strict: Strict = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -146,55 +181,86 @@ def anomalymix(
 
     * anomsynth build anomalymix --coco COCO --cityscapes CITYSCAPES --out mix --samples-per-frame 8
       --license-filter commercial-allowed
+
+    * anomsynth build anomalymix --coco COCO --cityscapes CITYSCAPES --out mix --exclude-categories roadanomaly
+      --set placement=road --set occlusion=true --set blend=feather --set balance=categories
     """
     sources = {"cityscapes": folder, "split": split, "coco": coco, "coco_split": coco_split}
-    amount = {"count": count, "seed": seed, "samples_per_shard": samples_per_shard}
-    fields = {"size": size, "samples_per_frame": samples_per_frame, "licences": license_filter}
+    plan = {"count": count, "seed": seed, "samples_per_shard": samples_per_shard}
+    way = {"workers": workers, "engine": engine, "shards": shards, "repair": repair, "strict": strict}
+    fields: dict[str, Any] = {"size": size, "samples_per_frame": samples_per_frame, "licences": license_filter}
+    fields["held_out"] = exclude_categories
     stored = {"image_format": image_format, "quality": quality}
-    _build("anomalymix", preset, sources, out, fields, stored, config, overrides, workers, amount, strict, dry_run)
+    _build("anomalymix", preset, sources, out, fields, stored, config, overrides, {**plan, **way, "dry_run": dry_run})
 
 
 def _build(
     recipe: str,
     preset: str | None,
-    sources: dict[str, Any],
-    out: Path,
-    options: dict[str, Any],
+    sources: dict[str, str],
+    out: str,
+    fields: dict[str, Any],
     stored: dict[str, Any],
     config: Path | None,
     overrides: list[str] | None,
-    workers: int | None,
-    amount: dict[str, Any],
-    strict: bool,
-    dry_run: bool,
-) -> None:
+    way: dict[str, Any],
+) -> BuildSummary:
+    """Open the recipe, build and say what came of it.
+
+    Args:
+        recipe: its name.
+        preset: of its configuration.
+        sources: folders and splits of the sources; folders may be URLs.
+        out: folder or URL of the set.
+        fields: of the configuration, which have options of their own.
+        stored: fields of `Packing`.
+        config: file of further fields.
+        overrides: words of --set.
+        way: arguments of `build`.
+    """
     from pipelines.coding import Packing
     from pipelines.engine import build
     from pipelines.recipe import Sources
     from pipelines.recipes import find_preset, find_recipe
     from shards.config import resolve
     from shards.errors import UserError
+    from shards.places import located
 
     if stored["quality"] is not None and stored["image_format"] != "jpeg":
         raise UserError(f"--quality is of --image-format jpeg; {stored['image_format']} is lossless.")
     entry = find_recipe(recipe)
-    fields = resolve(
+    resolved = resolve(
         entry.config,
         preset=find_preset(recipe, preset),
         file=config,
-        options=options,
+        options=fields,
         overrides=overrides or (),
     )
-    summary = build(
-        entry.open(fields, Sources(**sources)),
-        out,
-        workers=workers or os.cpu_count() or 1,
-        packing=resolve(Packing, options=stored),
-        **amount,
-        strict=strict,
-        dry_run=dry_run,
-    )
+    way["shards"] = parse_shards(way["shards"])
+    folders: dict[str, Any] = {
+        name: located(word) if name in ("cityscapes", "coco") else word for name, word in sources.items()
+    }
+    target = located(out)
+    summary = build(entry.open(resolved, Sources(**folders)), target, packing=resolve(Packing, options=stored), **way)
     _print(summary)
+    return summary
+
+
+def parse_shards(text: str | None) -> tuple[int | None, int | None] | None:
+    """The two ends of a range such as 100:200, :200 or 100:.
+
+    Raises:
+        UserError: it has another form.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"([0-9]*):([0-9]*)", text)
+    if match is None:
+        from shards.errors import UserError
+
+        raise UserError(f"Cannot read the shards {text!r}: write them like 100:200, which is 100 to 199.")
+    first, last = (int(word) if word else None for word in match.groups())
+    return first, last
 
 
 def _print(summary: BuildSummary) -> None:
@@ -214,11 +280,17 @@ def _print(summary: BuildSummary) -> None:
     if summary.complete:
         print(f"{summary.out} is complete already: {made}.")
         return
+    if summary.repaired is not None:
+        names = ", ".join(summary.repaired)
+        print(f"Made again: {names}." if names else f"Nothing to repair: {made}, all as their manifest says.")
+        return
     rate = summary.samples / max(summary.seconds, 1e-9)
     print(
         f"Made {made}, {summary.bytes / 1e6:.1f} MB, in {summary.seconds:.1f} s ({rate:.1f} samples/s): {summary.out}"
     )
     if summary.resumed:
         print(f"{summary.resumed} of the shards were finished by an earlier call.")
+    if summary.missing:
+        print(f"{plural(summary.missing, 'shard')} of the set are still to be made; then it is complete.")
     for reason, number in sorted(summary.skipped.items()):
         print(f"  left out, {reason}: {number}")

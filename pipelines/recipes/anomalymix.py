@@ -48,8 +48,9 @@ from pydantic import Field, model_validator
 
 from pipelines.cutout import eroded
 from pipelines.mixing import Change
-from pipelines.placement import Board, PlacementRules, Share, draw_place, ground_of
+from pipelines.placement import Board, PlacementRules, Share, draw_place, feet_of, ground_of
 from pipelines.recipe import Scene, Sources
+from pipelines.sources.balance import Balance, BalanceRules
 from pipelines.sources.frames import FrameConfig, FrameSource, OverPlainFrames
 from pipelines.sources.objects import CocoObject, ObjectRules, ObjectSource
 from shards.cards import Card
@@ -124,8 +125,8 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
-class AnomalyMixConfig(FrameConfig, ObjectRules, PlacementRules):
-    """Which objects, how many, and where; see `ObjectRules` and `PlacementRules` for the rest."""
+class AnomalyMixConfig(FrameConfig, ObjectRules, BalanceRules, PlacementRules):
+    """Which objects, how many, and where; see `ObjectRules`, `BalanceRules` and `PlacementRules` for the rest."""
 
     probability: Share = 1.0
     """Share of the samples that get objects; the others are plain frames."""
@@ -147,6 +148,8 @@ class AnomalyMixConfig(FrameConfig, ObjectRules, PlacementRules):
             raise ValueError("give either scale or long_side, and null for the other one")
         if self.scale == ():
             raise ValueError("scale needs at least one factor")
+        if self.category_weights and self.balance != "categories":
+            raise ValueError("category_weights is of use with balance=categories only")
         for field in ("objects", "long_side", "feather_px"):
             pair = getattr(self, field)
             if pair is not None and pair[0] > pair[1]:
@@ -162,6 +165,7 @@ class AnomalyMix(OverPlainFrames):
     config: AnomalyMixConfig
     frames: FrameSource
     objects: ObjectSource
+    balance: Balance
 
     @classmethod
     def open(cls, config: AnomalyMixConfig, sources: Sources) -> AnomalyMix:
@@ -169,7 +173,8 @@ class AnomalyMix(OverPlainFrames):
         if sources.coco is None:
             raise UserError("anomalymix needs objects: give the COCO folder with --coco DIR.")
         frames = FrameSource.open(sources.cityscapes, sources.split, config)
-        return cls(config, frames, ObjectSource.open(sources.coco, sources.coco_split, config))
+        objects = ObjectSource.open(sources.coco, sources.coco_split, config)
+        return cls(config, frames, objects, Balance.of([item.category for item in objects.objects], config))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -209,6 +214,9 @@ class AnomalyMix(OverPlainFrames):
                     "scale": placed.scale,
                     "flip": placed.flip,
                     "pixels": int(board.seen[number].sum()),
+                    "placement": "road" if placed.on_ground else "uniform",
+                    "occluded": placed.occluded,
+                    "blend": placed.patch.blend.as_json(),
                 }
                 for number, (item, placed) in enumerate(zip(items, board.placed, strict=True))
             ],
@@ -229,10 +237,11 @@ class AnomalyMix(OverPlainFrames):
         ground = np.empty(0, np.int64)
         if config.placement != "uniform":
             ground = ground_of(scene.semantic, board, config.ground)
+        nearer = feet_of(scene.semantic, board, config.occluders) if config.occlusion else None
         min_visible = max(1, round(config.min_visible * board.unit**2))
         for _ in range(int(rng.integers(config.objects[0], config.objects[1] + 1))):
             for _ in range(config.max_tries):
-                item = self.objects.objects[rng.integers(len(self.objects.objects))]
+                item = self.objects.objects[self.balance.draw(rng)]
                 try:
                     cutout = eroded(self.objects.load(item), config.erode)
                 except BadInput as error:
@@ -240,7 +249,7 @@ class AnomalyMix(OverPlainFrames):
                     if row not in rejected:  # few objects are drawn again and again
                         rejected.append(row)
                     continue
-                placed = draw_place(cutout, board, ground, config, rng)
+                placed = draw_place(cutout, board, ground, config, rng, nearer)
                 if placed is not None and board.put(placed, min_visible):
                     items.append(item)
                     break

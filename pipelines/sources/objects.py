@@ -20,6 +20,7 @@ from pycocotools import mask as coco_mask
 from pydantic import Field
 
 from pipelines.cutout import Cutout, cut
+from pipelines.sources.leakage import held_out
 from shards.config import Config
 from shards.errors import BadInput, UserError
 from shards.layouts.coco import (
@@ -52,12 +53,13 @@ OBJECT_RULES: Final = (
     "broken",
     "crowd",
     "street-category",
+    "held-out",
     "no-derivatives",
     "tiny",
     "truncated",
     "occluded",
 )
-IMAGE_RULES: Final = ("broken", "street-category", "small-image", "no-derivatives")
+IMAGE_RULES: Final = ("broken", "street-category", "held-out", "small-image", "no-derivatives")
 
 
 class ObjectRules(Config):
@@ -68,6 +70,10 @@ class ObjectRules(Config):
     class in a picture (MultiShift). The latter two judge whole pictures: street categories and the shorter side."""
     exclude_categories: tuple[str, ...] = STREET_CATEGORIES
     """Rule street-category. With unit image or class, one annotation of these rejects the picture."""
+    held_out: tuple[str, ...] = ()
+    """Rule held-out (`--exclude-categories`): further categories that are never pasted, or benchmarks by name, such
+    as roadanomaly: those of their anomalies, see `pipelines/sources/leakage.py`. With unit image or class, one
+    annotation of these rejects the picture."""
     licences: LicenceFilter = "any"
     """Rule no-derivatives: leave out pictures whose licence does not permit this. known: without a known one;
     derivatives-allowed: NoDerivs, too; commercial-allowed: NonCommercial, too."""
@@ -144,6 +150,7 @@ class ObjectSource:
     @classmethod
     def choose(cls, index: CocoIndex, rules: ObjectRules) -> ObjectSource:
         """Apply the rules to an index; raises UserError with the counts where nothing is left."""
+        absent = held_out(rules.held_out, index.categories)
         counts = dict.fromkeys(OBJECT_RULES if rules.unit == "object" else IMAGE_RULES, 0)
         problems = list(index.problems)
         # Of these annotations only the row's reading failed; a missing picture counts as one.
@@ -159,7 +166,7 @@ class ObjectSource:
                 considered += len(annotations)
                 for annotation in annotations:
                     try:
-                        rule = _object_rule(image, annotation, annotations, rules)
+                        rule = _object_rule(image, annotation, annotations, rules, absent)
                     except BadInput as error:
                         rule = "broken"
                         problems.append(Problem(error.reason, error.detail, f"annotation {annotation.id}"))
@@ -169,7 +176,7 @@ class ObjectSource:
                         counts[rule] += 1
             else:
                 considered += 1
-                rule = _image_rule(image, annotations, rules)
+                rule = _image_rule(image, annotations, rules, absent)
                 if rule is None:
                     chosen.extend(_units(image, annotations, rules.unit))
                 else:
@@ -232,13 +239,19 @@ def _walk(image_ids: list[int]) -> Iterable[int]:
 
 
 def _object_rule(
-    image: CocoImage, annotation: CocoAnnotation, all_of_image: Sequence[CocoAnnotation], rules: ObjectRules
+    image: CocoImage,
+    annotation: CocoAnnotation,
+    all_of_image: Sequence[CocoAnnotation],
+    rules: ObjectRules,
+    absent: frozenset[str],
 ) -> str | None:
     """Slug of the first rule against an object; None where it may be used. Cheap rules first."""
     if annotation.crowd:
         return "crowd"
     if annotation.category in rules.exclude_categories:
         return "street-category"
+    if annotation.category in absent:
+        return "held-out"
     if not image.licence.passes(rules.licences):
         return "no-derivatives"
     if annotation.area < rules.min_area:
@@ -254,10 +267,14 @@ def _object_rule(
     return None
 
 
-def _image_rule(image: CocoImage, annotations: Sequence[CocoAnnotation], rules: ObjectRules) -> str | None:
+def _image_rule(
+    image: CocoImage, annotations: Sequence[CocoAnnotation], rules: ObjectRules, absent: frozenset[str]
+) -> str | None:
     """Slug of the first rule against a whole picture (Meta-OOD's preparation); None where it may be used."""
     if any(annotation.category in rules.exclude_categories for annotation in annotations):
         return "street-category"
+    if any(annotation.category in absent for annotation in annotations):
+        return "held-out"
     if min(image.width, image.height) < rules.min_side:
         return "small-image"
     if not image.licence.passes(rules.licences):
