@@ -31,6 +31,7 @@ MAX_NOISE: Final = 16.0
 """Greatest standard deviation in grey levels of the noise that is added. GUESS"""
 _STEPS: Final = 7  # halvings of the range of the blur: to 1/32 pixel
 _BLOCK: Final = 8  # side in pixels of the blocks whose noise is measured apart
+_QUARTILE: Final = 0.882  # of such blocks of white noise, as a share of their mean: measured over 200 000 blocks
 
 
 def sharpness(luma: Float32[np.ndarray, "h w"], inner: Bool[np.ndarray, "h w"], noise: float = 0.0) -> float | None:
@@ -78,7 +79,7 @@ def noise_level(luma: Float32[np.ndarray, "h w"], inner: Bool[np.ndarray, "h w"]
     if not filled.any():
         return None
     means = _blocks(answer[:rows, :columns])[filled] / count[filled]
-    return sqrt(np.pi / 2) / 6 * float(np.quantile(means, 0.25))
+    return sqrt(np.pi / 2) / 6 / _QUARTILE * float(np.quantile(means, 0.25))
 
 
 def as_sharp(

@@ -123,8 +123,9 @@ def fitted(patch: Patch, frame: UInt8[np.ndarray, "H W 3"]) -> Layer:
         rgb = histogram(rgb, mask, frame)
     if "frame" in (blend.sharpness, blend.noise):
         place = frame[surroundings(patch, frame.shape[1], frame.shape[0])]
-        rgb = as_sharp(rgb, mask, place) if blend.sharpness == "frame" else rgb
-        rgb = as_noisy(rgb, mask, place, blend.seed) if blend.noise == "frame" else rgb
+        if place.size:  # else it lies outside of the frame, and nothing of it will be seen
+            rgb = as_sharp(rgb, mask, place) if blend.sharpness == "frame" else rgb
+            rgb = as_noisy(rgb, mask, place, blend.seed) if blend.noise == "frame" else rgb
     if blend.edge == "poisson":
         rgb = cloned(rgb, mask, patch.left, patch.top, frame)
     layer = Layer(rgb, None, mask, patch.left, patch.top)

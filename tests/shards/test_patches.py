@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
-from shards.patches import Blend, Layer, Patch, feathered, fitted, lay, rows_touched, window
+from shards.patches import Blend, Layer, Patch, feathered, fitted, lay, rows_touched, surroundings, window
 
 
 def square(side: int = 9) -> Layer:
@@ -91,3 +94,80 @@ def test_colours_are_matched_to_the_whole_frame() -> None:
     assert abs(float(layer.rgb.mean()) - float(frame.mean())) < 3
     assert layer.alpha is None
     np.testing.assert_array_equal(layer.rgb, np.rint(layer.rgb))
+
+
+BLENDS = [
+    Blend(),
+    Blend("feather", 2.0),
+    Blend("poisson"),
+    Blend(match="reinhard"),
+    Blend(match="histogram"),
+    Blend(sharpness="frame"),
+    Blend(noise="frame", seed=3),
+    Blend("feather", 1.0, "histogram", "frame", "frame", 3),
+    Blend("poisson", 0.0, "reinhard", "frame", "frame", 3),
+]
+
+
+def soft_scene() -> tuple[np.ndarray, Patch]:
+    """A blurred, noisy frame, and an object of two smooth halves with a sharp edge, without a blend."""
+    rng = np.random.default_rng(5)
+    soft = cv2.GaussianBlur(rng.normal(0, 1, (160, 200, 3)).astype(np.float32), (0, 0), 4)
+    frame = np.clip(100 + 60 * soft / soft.std() + rng.normal(0, 2, (160, 200, 1)), 0, 255).astype(np.uint8)
+    y, x = np.mgrid[:40, :40] - 19.5
+    mask = y**2 + x**2 < 18**2
+    colors = np.where(x[..., None] < 0, (200, 60, 30), (40, 90, 170)) + y[..., None]
+    rgb = np.where(mask[..., None], colors, 0).astype(np.uint8)
+    return frame, Patch(rgb, mask, 90, 60)
+
+
+@pytest.mark.parametrize("blend", BLENDS, ids=str)
+def test_what_blending_changes_and_what_not(blend: Blend) -> None:
+    frame, patch = soft_scene()
+    results = []
+    for how in (Blend(), blend):
+        image, labels, semantic = frame.copy(), np.zeros((160, 200), np.uint8), np.full((160, 200), 7, np.uint8)
+        lay(fitted(replace(patch, blend=how), frame), image, labels, semantic)
+        results.append((image, labels, semantic))
+    (hard, *hard_maps), (image, *maps) = results
+    for wanted, found in zip(hard_maps, maps, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert (blend == Blend()) == (image == hard).all()
+    if blend.edge != "feather":
+        np.testing.assert_array_equal(image[maps[0] == 0], frame[maps[0] == 0])
+    again = fitted(replace(patch, blend=blend), frame.copy())
+    np.testing.assert_array_equal(again.rgb, fitted(replace(patch, blend=blend), frame).rgb)
+
+
+@pytest.mark.parametrize("blend", BLENDS, ids=str)
+def test_what_of_the_frame_is_read(blend: Blend) -> None:
+    frame, patch = soft_scene()
+    patch = replace(patch, blend=blend)
+    rows, columns = surroundings(patch, 200, 160)
+    assert (rows, columns) == (slice(40, 120), slice(70, 150))  # half of 40 on each side
+    near = np.zeros((160, 200), bool)
+    near[rows, columns] = True
+    other = 255 - frame[::-1, ::-1] // 2
+    far_changed = np.where(near[..., None], frame, other)
+    same_far = (fitted(patch, far_changed).rgb == fitted(patch, frame).rgb).all()
+    same_all = (fitted(patch, other).rgb == fitted(patch, frame).rgb).all()
+    assert same_all == (blend.reads == "nothing")
+    assert same_far == (blend.reads != "frame")
+
+
+@pytest.mark.parametrize("blend", BLENDS, ids=str)
+@pytest.mark.parametrize("place", [(-30, 60), (185, -15), (1000, 0), (0, -1000)])
+def test_partly_or_wholly_outside(blend: Blend, place: tuple[int, int]) -> None:
+    frame, patch = soft_scene()
+    patch = replace(patch, left=place[0], top=place[1], blend=blend)
+    image, labels, semantic = frame.copy(), np.zeros((160, 200), np.uint8), np.zeros((160, 200), np.uint8)
+    lay(fitted(patch, frame), image, labels, semantic)
+    assert labels.any() == (abs(max(place, key=abs)) < 1000)
+    assert (image == frame).all() != labels.any()
+
+
+def test_a_blend_in_the_provenance() -> None:
+    assert Blend().as_json() == {"edge": "hard"}
+    assert Blend("feather", 1.5).as_json() == {"edge": "feather", "sigma": 1.5}
+    full = Blend("poisson", 0.0, "histogram", "frame", "frame", 9)
+    assert Blend(**full.as_json()) == full

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipelines.coding import Coder, Packing
 from pipelines.cutout import Cutout
 from pipelines.placement import Board, draw_place
 from pipelines.recipe import Sources, make
 from pipelines.recipes import find_preset, find_recipe
 from pipelines.recipes.anomalymix import PRESETS, AnomalyMix, AnomalyMixConfig
 from pipelines.sources.objects import STREET_CATEGORIES
+from shards.codec import encode_sample
 from shards.config import resolve
 from shards.errors import UserError
 from shards.layouts.cityscapes import read_image, read_semantic
@@ -279,6 +281,94 @@ def test_feather_and_style_change_pixels_not_labels(sources: Sources) -> None:
     assert (plain.image != styled.image).any()
 
 
+FITTINGS: list[dict[str, Any]] = [
+    {"blend": "poisson"},
+    {"style": "histogram"},
+    {"sharpness": "frame"},
+    {"noise": "frame"},
+    {"blend": "feather", "style": "reinhard", "sharpness": "frame", "noise": "frame"},
+    {"blend": "poisson", "style": "histogram", "sharpness": "frame", "noise": "frame"},
+]
+
+
+@pytest.mark.parametrize("fields", FITTINGS, ids=lambda fields: "-".join(map(str, fields.values())))
+def test_fitting_moves_nothing(sources: Sources, fields: dict[str, Any]) -> None:
+    """Of one object each: however it is fitted, it lies where it lay, as large, with the same labels."""
+    plain, other = mix(sources, objects=(1, 1)), mix(sources, objects=(1, 1), **fields)
+    for index in range(4):
+        wanted, found = make(plain, 5, index), make(other, 5, index)
+        np.testing.assert_array_equal(found.anomaly, wanted.anomaly)
+        np.testing.assert_array_equal(found.semantic, wanted.semantic)
+        (before,), (after,) = wanted.meta["objects"], found.meta["objects"]
+        assert {**after, "blend": None} == {**before, "blend": None}
+        assert before["blend"] == {"edge": "hard"}
+        named = {"match" if name == "style" else "edge" if name == "blend" else name for name in fields}
+        assert set(after["blend"]) == {"edge", *named} | (
+            {"sigma"} if fields.get("blend") == "feather" else set()
+        ) | ({"seed"} if "noise" in fields else set())
+
+
+@pytest.mark.parametrize(
+    "fields", [*FITTINGS, {"occlusion": True, "occluders": (2,)}], ids=lambda fields: str(fields)
+)
+def test_fitted_strips_are_those_of_the_whole(sources: Sources, fields: dict[str, Any]) -> None:
+    recipe = mix(sources, **fields)
+    coder = Coder(recipe, 4, Packing())
+    for index in range(3):
+        sample = make(recipe, 4, index)
+        assert coder.members(index) == (encode_sample(sample), sample.meta)
+
+
+def test_noise_differs_from_object_to_object(sources: Sources) -> None:
+    recipe = mix(sources, objects=(3, 3), noise="frame")
+    seeds = [thing["blend"]["seed"] for index in range(5) for thing in make(recipe, 0, index).meta["objects"]]
+    assert len(set(seeds)) == len(seeds) > 10
+    assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+def test_what_stands_nearer_hides(sources: Sources) -> None:
+    """The frames' buildings fill rows 16 to 31: of what stands above row 31, only what rises over them is seen."""
+    recipe = mix(sources, objects=(1, 1), occlusion=True, occluders=(2,), min_visible=1)
+    hidden = []
+    for index in range(30):
+        sample = make(recipe, 0, index)
+        frame = recipe.frames.at(0, "anomalymix", index)
+        rows = np.flatnonzero((sample.anomaly == 1).any(axis=1))
+        (thing,) = sample.meta["objects"]
+        assert rows.max() >= 31 or rows.max() < 16
+        source = (30, 20) if thing["category"] == "dog" else (24, 24)
+        width, height = (round(side * thing["scale"]) for side in source)
+        assert thing["pixels"] + thing["occluded"] == width * height
+        assert (thing["occluded"] > 0) == (height > rows.size)
+        hidden.append(thing["occluded"])
+        # The hidden pixels keep the frame's picture and labels.
+        known = sample.anomaly != 1
+        np.testing.assert_array_equal(sample.image[known], read_image(frame)[known])
+        np.testing.assert_array_equal(sample.semantic[known], read_semantic(frame)[known])
+    assert 3 < sum(map(bool, hidden)) < 27
+
+
+def test_where_an_object_stands_is_told(sources: Sources) -> None:
+    def placements(**fields: Any) -> set[str]:
+        recipe = mix(sources, **fields)
+        return {thing["placement"] for index in range(8) for thing in make(recipe, 0, index).meta["objects"]}
+
+    assert placements() == {"uniform"}
+    assert placements(placement="road") == {"road"}
+    assert placements(placement="mixed") == {"road", "uniform"}
+    assert placements(placement="road", ground=(16,)) == {"uniform"}  # there is none to stand on
+
+
+def test_categories_by_weight_and_held_out(sources: Sources) -> None:
+    def categories(**fields: Any) -> set[str]:
+        recipe = mix(sources, objects=(2, 2), **fields)
+        return {thing["category"] for index in range(8) for thing in make(recipe, 0, index).meta["objects"]}
+
+    assert categories() == categories(balance="categories") == {"dog", "frisbee"}
+    assert categories(balance="categories", category_weights={"dog": 0}) == {"frisbee"}
+    assert categories(held_out=("smiyc-obstacle",)) == {"frisbee"}
+
+
 def test_enlarging_can_be_bounded(sources: Sources) -> None:
     for index in range(5):
         for thing in make(mix(sources, max_enlarge=0.5), 0, index).meta["objects"]:
@@ -321,6 +411,11 @@ def test_presets_differ_as_the_papers_do() -> None:
         ({"ground": [19]}, "ground"),
         ({"ground": []}, "ground"),
         ({"placement": "sky"}, "placement"),
+        ({"blend": "mixed"}, "blend"),
+        ({"feather_px": [1, 65]}, "feather_px"),
+        ({"occluders": [19]}, "occluders"),
+        ({"category_weights": {"dog": 2}}, "of use with balance=categories only"),
+        ({"balance": "categories", "category_weights": {"dog": -1}}, "category_weights"),
         ({"colour": 1}, "The fields are: .*min_area.*probability"),
     ],
 )
