@@ -16,6 +16,7 @@ from typing import IO
 from pydantic import BaseModel, ConfigDict, Field
 
 from shards.codec import encode_sample
+from shards.places import RemotePath, temporary_name, write_remotely
 from shards.sample import Sample
 
 
@@ -94,10 +95,13 @@ def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], None]) -
     is killed.
 
     Args:
-        path: the final name.
+        path: the final name; a `RemotePath` is written by way of a local file.
         content: the bytes, or a function that writes them into the open file.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    if isinstance(path, RemotePath):
+        write_remotely(path, content)
+        return
+    temporary = path.with_name(temporary_name(path.name))
     try:
         with temporary.open("wb") as file:
             if isinstance(content, bytes):

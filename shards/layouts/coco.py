@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,12 +22,14 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from pycocotools import mask as coco_mask
 
 from shards.codec import MAX_PIXELS, decode_image
 from shards.errors import BadInput, UserError
 from shards.layouts.problem import Problem
+from shards.layouts.runs import expanded, painted
+from shards.places import file_sizes
 
 _KEYS: Final = ("images", "annotations", "categories")
 _OUTSIDE: Final = 1.0
@@ -191,7 +192,7 @@ def scan_coco(root: Path, split: str) -> CocoIndex:
     file = _find(root, split)
     data = file.read_bytes()
     loaded = _parse(data, file)
-    sizes = {entry.name: entry.stat().st_size for entry in os.scandir(root / split) if entry.is_file()}
+    sizes = file_sizes(root / split)
     problems: list[Problem] = []
     images = _images(loaded, root / split, sizes.keys(), problems)
     if not images:
@@ -252,12 +253,11 @@ def annotation_mask(image: CocoImage, annotation: CocoAnnotation) -> Bool[np.nda
             or ``empty-mask``.
     """
     name = f"annotation {annotation.id} of {image.path.name}"
-    # Not pycocotools' decode, which NumPy 2 deprecates. Runs of zeros and ones take turns, column by column.
-    counts = _decompress(run_lengths(image, annotation)["counts"], name)
-    runs = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    if not runs.any():
+    # Not pycocotools' decode, which NumPy 2 deprecates.
+    mask = painted(_expanded(run_lengths(image, annotation)["counts"], name), image.height, image.width)
+    if not mask.any():
         raise BadInput("empty-mask", f"{name} covers no pixel")
-    return np.ascontiguousarray(runs.reshape(image.width, image.height).T)
+    return mask
 
 
 def run_lengths(image: CocoImage, annotation: CocoAnnotation) -> dict[str, Any]:
@@ -275,7 +275,7 @@ def run_lengths(image: CocoImage, annotation: CocoAnnotation) -> dict[str, Any]:
             raise BadInput("size-mismatch", f"{name} is {width}x{height}, its picture {image.width}x{image.height}")
         counts = segmentation["counts"]
         if isinstance(counts, str | bytes):
-            counts = _decompress(counts if isinstance(counts, bytes) else counts.encode(), name)
+            counts = _expanded(counts if isinstance(counts, bytes) else counts.encode(), name).tolist()
         if any(count < 0 for count in counts) or sum(counts) != image.height * image.width:
             # Anything else would be read beyond its end by the C code behind pycocotools.
             raise BadInput("bad-segmentation", f"{name}: the run lengths do not add up to the picture's pixels")
@@ -294,28 +294,12 @@ def run_lengths(image: CocoImage, annotation: CocoAnnotation) -> dict[str, Any]:
     return merged
 
 
-def _decompress(text: bytes, name: str) -> list[int]:
-    """Run lengths of COCO's compressed form.
-
-    Each number is coded little end first in characters that carry five bits and a "more follows" bit, with a sign bit
-    in the last one; from the third on, numbers are differences to the number two before.
-    """
-    counts: list[int] = []
-    value = shift = 0
-    for character in text:
-        code = character - 48
-        if not 0 <= code < 64:
-            raise BadInput("bad-segmentation", f"{name}: the compressed run lengths hold the byte {character}")
-        value |= (code & 0x1F) << shift
-        shift += 5
-        if not code & 0x20:
-            if code & 0x10:
-                value -= 1 << shift
-            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-            value = shift = 0
-    if shift:
-        raise BadInput("bad-segmentation", f"{name}: the compressed run lengths end in the middle of a number")
-    return counts
+def _expanded(text: bytes, name: str) -> Int64[np.ndarray, n]:
+    """Run lengths of COCO's compressed form."""
+    try:
+        return expanded(text)
+    except ValueError as error:
+        raise BadInput("bad-segmentation", f"{name}: the compressed run lengths {error}") from error
 
 
 def _find(root: Path, split: str) -> Path:
