@@ -18,6 +18,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Generator, Iterator
+from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path, PosixPath
 from typing import IO, Any, Final
@@ -28,6 +29,8 @@ _URL: Final = re.compile(r"^([a-z][a-z0-9+.-]+)://(.*)$", re.IGNORECASE)
 _COLLAPSED: Final = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]+):/(?!/)")
 _OBJECT_STORES: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "oci"})
 _EXTRAS: Final = {"s3": "s3", "s3a": "s3"}
+_CHANGED: Final = ("LastModified", "last_modified", "mtime", "created")
+"""What stores call the time of a file's last change."""
 _HEADER: Final = 1 << 16
 """Bytes that a read fetches at least: headers lie far apart, and pictures are read whole."""
 
@@ -76,11 +79,14 @@ class RemotePath(PosixPath):
             return bool(store.isdir(path))
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
-        """Kind and size; everything else is 0."""
+        """Kind, size and, where the store tells it, time of the last change; everything else is 0."""
         with _told(self) as (store, path):
             info = store.info(path)
         kind = stat.S_IFDIR if info["type"] == "directory" else stat.S_IFREG
-        return os.stat_result((kind, 0, 0, 0, 0, 0, int(info["size"] or 0), 0, 0, 0))
+        changed = next((info[name] for name in _CHANGED if info.get(name)), 0)
+        seconds = changed.timestamp() if isinstance(changed, datetime) else float(changed)
+        times = {f"st_{name}_ns": int(seconds * 1e9) for name in ("atime", "mtime", "ctime")}
+        return os.stat_result((kind, 0, 0, 0, 0, 0, int(info["size"] or 0), *(int(seconds),) * 3), times)
 
     def iterdir(self) -> Generator[RemotePath, None, None]:
         """What lies in the folder."""
@@ -102,13 +108,12 @@ class RemotePath(PosixPath):
         names = self.listing() if self.is_dir() else {}
         return (self / name for name in names if fnmatchcase(name, pattern))
 
-    def open(self, mode: str = "r", *arguments: Any, **options: Any) -> IO[Any]:  # type: ignore[override]
+    def open(self, mode: str = "r", *arguments: Any, **options: Any) -> Any:
         """Open for reading."""
         if set(mode) & set("wax+"):
             raise OSError(errno.EROFS, "is written as a whole only", str(self))
         with _told(self) as (store, path):
-            file: IO[Any] = store.open(path, mode, block_size=_HEADER, **options)
-            return file
+            return store.open(path, mode, block_size=_HEADER, **options)
 
     def read_bytes(self) -> bytes:
         """The whole file."""
