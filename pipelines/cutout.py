@@ -54,14 +54,19 @@ def scaled(cutout: Cutout, width: int, height: int, *, flip: bool) -> Cutout:
 
     A pixel belongs to the object if at least half of it was covered; the others are black.
     """
-    rgb, mask = (cutout.rgb[:, ::-1], cutout.mask[:, ::-1]) if flip else (cutout.rgb, cutout.mask)
-    weight = mask.astype(np.float32)
-    shrinks = width <= mask.shape[1] and height <= mask.shape[0]
+    # Through OpenCV, whose loops over three channels are several times as fast as NumPy's.
+    rgb, weight = cutout.rgb, np.ascontiguousarray(cutout.mask).view(np.uint8)
+    if flip:
+        rgb, weight = np.asarray(cv2.flip(rgb, 1), np.uint8), np.asarray(cv2.flip(weight, 1), np.uint8)
+    own = cv2.bitwise_and(rgb, rgb, mask=weight)
+    shrinks = width <= weight.shape[1] and height <= weight.shape[0]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    cover = _resized(weight, width, height, method)
-    colors = _resized(rgb * weight[..., None], width, height, method) / np.maximum(cover, _EMPTY)[..., None]
+    cover = _resized(weight.astype(np.float32), width, height, method)
+    colors = _resized(own.astype(np.float32), width, height, method)
+    colors /= cv2.merge([np.maximum(cover, _EMPTY)] * 3)
     inner = cover >= 0.5
-    return Cutout(np.where(inner[..., None], np.clip(np.rint(colors), 0, 255), 0).astype(np.uint8), inner)
+    rounded = cv2.convertScaleAbs(colors)  # to nearest, at most 255; nothing is negative
+    return Cutout(cv2.bitwise_and(rounded, rounded, mask=inner.view(np.uint8)), inner)
 
 
 def _resized(array: np.ndarray, width: int, height: int, method: int) -> np.ndarray:
