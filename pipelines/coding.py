@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from pipelines.delta import DeltaCoder
 from pipelines.mixing import Base, Change, CodedBase
 from pipelines.recipe import Recipe
 from shards.codec import encode_image, encode_json
@@ -17,11 +18,19 @@ from shards.writer import Members
 class Packing(Config):
     """How samples are stored; the same for all of a set."""
 
+    layout: Literal["shards", "delta"] = "shards"
+    """shards: whole samples; delta: only what they change about their frames (`shards/delta.py`)."""
+
     image_format: Literal["png", "webp", "jpeg"] = "png"
     """png: lossless, in strips; webp: lossless, smaller and slower; jpeg: a quarter of the bytes, with losses. Label
     maps are always PNG."""
     quality: Annotated[int, Field(ge=1, le=100)] = 95
     """Of jpeg."""
+
+
+def coder_of(recipe: Recipe, seed: int, packing: Packing) -> Coder | DeltaCoder:
+    """What codes the samples of a recipe in this layout; UserError where the recipe does not go with it."""
+    return DeltaCoder(recipe, seed) if packing.layout == "delta" else Coder(recipe, seed, packing)
 
 
 class Coder:

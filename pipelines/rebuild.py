@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipelines.coding import Coder, Packing
+from pipelines.coding import Packing, coder_of
 from pipelines.recipe import Sources
 from pipelines.recipes import find_recipe
 from shards.codec import encode_json
@@ -53,5 +53,5 @@ def rebuilder(manifest: Manifest, cityscapes: Path, coco: Path | None) -> Callab
             raise UserError(
                 f"The {name} folder is not the one that the set was made of: it differs in {', '.join(fields)}."
             )
-    coder = Coder(recipe, manifest.seed, packing)
+    coder = coder_of(recipe, manifest.seed, packing)
     return lambda index: dict(coder.members(index)[0])

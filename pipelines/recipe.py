@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,6 +16,32 @@ from shards.cards import Card
 from shards.config import Config
 from shards.layouts.problem import Problem
 from shards.sample import Sample
+
+
+class LazyScene:
+    """A frame that is not decoded, of which only what is asked for is read, and that once.
+
+    Args:
+        size: reads (width, height) in pixels; raises BadInput.
+        semantic: reads the trainIds, (H, W) uint8, 255 = ignore; raises BadInput.
+    """
+
+    def __init__(self, size: Callable[[], tuple[int, int]], semantic: Callable[[], UInt8[np.ndarray, "h w"]]) -> None:
+        self._size, self._semantic = size, semantic
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels; raises BadInput where the file's head is broken."""
+        return self._size()
+
+    @cached_property
+    def semantic(self) -> UInt8[np.ndarray, "h w"]:
+        """TrainIds, (H, W) uint8, 255 = ignore; raises BadInput where they are broken."""
+        return self._semantic()
+
+
+Scene: TypeAlias = Base | LazyScene
+"""What a recipe may know of a frame when it says what a sample changes: `size` and `semantic`."""
 
 
 @runtime_checkable
@@ -54,19 +81,6 @@ class Recipe(Protocol):
 
     def change(self, seed: int, index: int, scene: Scene) -> Change:
         """What the sample changes about its frame."""
-
-
-@runtime_checkable
-class Scene(Protocol):
-    """What a recipe may know of a frame before it is decoded; a `Base` is one."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
-
-    @property
-    def semantic(self) -> UInt8[np.ndarray, "h w"]:
-        """TrainIds, 255 = ignore; raises BadInput where they are broken."""
 
 
 def make(recipe: Recipe, seed: int, index: int) -> Sample:

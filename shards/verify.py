@@ -16,6 +16,7 @@ import numpy as np
 
 from shards.check import CheckReport
 from shards.codec import decode_sample
+from shards.delta import LAYOUT, decode_delta, decode_meta
 from shards.documents import CROISSANT
 from shards.errors import BadInput, UserError
 from shards.labels import ANOMALY, IGNORE, KNOWN
@@ -79,7 +80,8 @@ def verify(
     problems += _compare_croissant(folder, manifest)
     by_key = {str(row["key"]): row for row in rows or ()}
     if not quick:
-        problems += _decode_all(folder, entries, by_key)
+        decode = _decode_changes if manifest.packing.get("layout") == LAYOUT else _decode
+        problems += _decode_all(folder, entries, by_key, decode)
     facts = [
         ("recipe", manifest.recipe),
         ("samples", f"{len(entries):,} of {manifest.count:,} asked for"),
@@ -87,7 +89,7 @@ def verify(
         ("bytes", f"{sum(shard.bytes for shard in manifest.shards):,}"),
         ("seed", str(manifest.seed)),
         ("made by", ", ".join(f"{name} {version}" for name, version in manifest.tool.items())),
-        ("pixels", ", ".join(f"{name} {count:,}" for name, count in manifest.pixels.items())),
+        ("pixels", ", ".join(f"{name} {count:,}" for name, count in manifest.pixels.items()) or "not counted"),
         ("rejected", ", ".join(f"{name} {count:,}" for name, count in manifest.rejects.items()) or "none"),
         ("decoded", "no sample" if quick else plural(len(entries), "sample")),
     ]
@@ -224,26 +226,23 @@ def _check_shards(folder: Path, manifest: Manifest, problems: list[Problem]) -> 
     return found
 
 
-def _decode_all(folder: Path, entries: Sequence[Entry], rows: Mapping[str, Row]) -> list[Problem]:
+def _decode_all(
+    folder: Path, entries: Sequence[Entry], rows: Mapping[str, Row], decode: Callable[..., list[Problem]]
+) -> list[Problem]:
     """Decode every sample, some at a time, and compare it with its row."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        results = pool.map(partial(_decode, folder, rows), entries)
+        results = pool.map(partial(decode, folder, rows), entries)
         return [
             problem for found in track(results, "Decoding", total=len(entries), unit="samples") for problem in found
         ]
 
 
 def _decode(folder: Path, rows: Mapping[str, Row], entry: Entry) -> list[Problem]:
-    names = Counter(member.suffix for member in entry.members)
-    twice = [name for name, count in names.items() if count > 1]
+    """What is wrong with a sample."""
     try:
-        if twice:
-            raise BadInput("duplicate-member", f"{entry.key} has {twice[0]} twice")
-        sample = decode_sample(entry.key, read_members(folder / entry.shard, entry))
+        sample = decode_sample(entry.key, _members(folder, entry))
     except BadInput as error:
-        return [Problem(error.reason, error.detail, f"{entry.shard}/{entry.key}")]
-    except OSError as error:
-        return [Problem("missing-shard", f"{entry.shard}: {error.strerror}", entry.shard)]
+        return [_problem(error, entry)]
     problems = []
     counts = np.bincount(sample.anomaly.ravel(), minlength=256)
     recorded = sample.meta.get("pixels")
@@ -251,11 +250,41 @@ def _decode(folder: Path, rows: Mapping[str, Row], entry: Entry) -> list[Problem
     if recorded is not None and recorded != counted:
         detail = f"{entry.key} has {counted} pixels, its record says {recorded}"
         problems.append(Problem("pixel-counts", detail, f"{entry.shard}/{entry.key}"))
+    return problems + _compare_row(entry, sample.meta, rows)
+
+
+def _decode_changes(folder: Path, rows: Mapping[str, Row], entry: Entry) -> list[Problem]:
+    """What is wrong with a sample of a delta set."""
+    try:
+        members = _members(folder, entry)
+        decode_delta(entry.key, members)
+        return _compare_row(entry, decode_meta(entry.key, members), rows)
+    except BadInput as error:
+        return [_problem(error, entry)]
+
+
+def _members(folder: Path, entry: Entry) -> dict[str, bytes]:
+    names = Counter(member.suffix for member in entry.members)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise BadInput("duplicate-member", f"{entry.key} has {twice[0]} twice")
+    try:
+        return read_members(folder / entry.shard, entry)
+    except OSError as error:
+        raise BadInput("missing-shard", f"{entry.shard}: {error.strerror}") from error
+
+
+def _problem(error: BadInput, entry: Entry) -> Problem:
+    where = entry.shard if error.reason == "missing-shard" else f"{entry.shard}/{entry.key}"
+    return Problem(error.reason, error.detail, where)
+
+
+def _compare_row(entry: Entry, meta: Mapping[str, object], rows: Mapping[str, Row]) -> list[Problem]:
+    """A sample's own record says what its row says."""
     row = rows.get(entry.key)
-    if row is not None and dict(sample.meta) != {name: row[name] for name in row if name not in ("key", "shard")}:
-        detail = f"{entry.key}.json and the row of {entry.key} in {SAMPLES} differ"
-        problems.append(Problem("sample-list", detail, f"{entry.shard}/{entry.key}"))
-    return problems
+    if row is None or dict(meta) == {name: row[name] for name in row if name not in ("key", "shard")}:
+        return []
+    detail = f"{entry.key}.json and the row of {entry.key} in {SAMPLES} differ"
+    return [Problem("sample-list", detail, f"{entry.shard}/{entry.key}")]
 
 
 # The sources

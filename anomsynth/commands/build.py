@@ -148,6 +148,14 @@ def anomalymix(
         Literal["any", "known", "derivatives-allowed", "commercial-allowed"] | None,
         typer.Option("--license-filter", help="Only objects of pictures whose licence permits this; default: any."),
     ] = None,
+    layout: Annotated[
+        Literal["shards", "delta"],
+        typer.Option("--layout", help="delta: only what is pasted, without the frames; see `anomsynth materialize`."),
+    ] = "shards",
+    shareable: Annotated[
+        bool,
+        typer.Option("--shareable", help="With --layout delta: only objects that may be passed on, and a report."),
+    ] = False,
     exclude_categories: Annotated[
         list[str] | None,
         typer.Option(
@@ -184,14 +192,21 @@ def anomalymix(
 
     * anomsynth build anomalymix --coco COCO --cityscapes CITYSCAPES --out mix --exclude-categories roadanomaly
       --set placement=road --set occlusion=true --set blend=feather --set balance=categories
+
+    * anomsynth build anomalymix --coco COCO --cityscapes CITYSCAPES --out delta --layout delta --shareable
     """
     sources = {"cityscapes": folder, "split": split, "coco": coco, "coco_split": coco_split}
     plan = {"count": count, "seed": seed, "samples_per_shard": samples_per_shard}
     way = {"workers": workers, "engine": engine, "shards": shards, "repair": repair, "strict": strict}
     fields: dict[str, Any] = {"size": size, "samples_per_frame": samples_per_frame, "licences": license_filter}
     fields["held_out"] = exclude_categories
-    stored = {"image_format": image_format, "quality": quality}
-    _build("anomalymix", preset, sources, out, fields, stored, config, overrides, {**plan, **way, "dry_run": dry_run})
+    if shareable:
+        fields["licences"] = license_filter or "derivatives-allowed"
+    stored = {"image_format": image_format, "quality": quality, "layout": layout}
+    way["dry_run"] = dry_run
+    _build(
+        "anomalymix", preset, sources, out, fields, stored, config, overrides, {**plan, **way}, shareable=shareable
+    )
 
 
 def _build(
@@ -204,6 +219,8 @@ def _build(
     config: Path | None,
     overrides: list[str] | None,
     way: dict[str, Any],
+    *,
+    shareable: bool = False,
 ) -> BuildSummary:
     """Open the recipe, build and say what came of it.
 
@@ -217,7 +234,9 @@ def _build(
         config: file of further fields.
         overrides: words of --set.
         way: arguments of `build`.
+        shareable: refuse what may not be passed on, and tell what remains restricted.
     """
+    from anomsynth.commands.delta import print_terms, refuse_unshareable
     from pipelines.coding import Packing
     from pipelines.engine import build
     from pipelines.recipe import Sources
@@ -236,13 +255,18 @@ def _build(
         options=fields,
         overrides=overrides or (),
     )
+    if shareable:
+        refuse_unshareable(resolved, stored["layout"])
     way["shards"] = parse_shards(way["shards"])
     folders: dict[str, Any] = {
         name: located(word) if name in ("cityscapes", "coco") else word for name, word in sources.items()
     }
     target = located(out)
-    summary = build(entry.open(resolved, Sources(**folders)), target, packing=resolve(Packing, options=stored), **way)
-    _print(summary)
+    opened = entry.open(resolved, Sources(**folders))
+    summary = build(opened, target, packing=resolve(Packing, options=stored), **way)
+    print_summary(summary)
+    if shareable and not summary.dry_run and not summary.missing:
+        print_terms(target, opened.plan()["coco"]["left_out"]["no-derivatives"])
     return summary
 
 
@@ -263,7 +287,7 @@ def parse_shards(text: str | None) -> tuple[int | None, int | None] | None:
     return first, last
 
 
-def _print(summary: BuildSummary) -> None:
+def print_summary(summary: BuildSummary) -> None:
     """The plan of a dry run, or what was made and what was left out."""
     import json
 
@@ -291,6 +315,7 @@ def _print(summary: BuildSummary) -> None:
     if summary.resumed:
         print(f"{summary.resumed} of the shards were finished by an earlier call.")
     if summary.missing:
-        print(f"{plural(summary.missing, 'shard')} of the set are still to be made; then it is complete.")
+        left = plural(summary.missing, "shard of the set is", "shards of the set are")
+        print(f"{left} still to be made; then it is complete.")
     for reason, number in sorted(summary.skipped.items()):
         print(f"  left out, {reason}: {number}")

@@ -62,7 +62,14 @@ def inspect(
         print("\n".join(rejects(shards, limit)))
         return
     folder = out or shards.resolve().parent / f"{shards.resolve().name}-inspect"
-    for file in contact_sheet(shards, folder, filters=filters, cityscapes=cityscapes, limit=limit, seed=seed):
+    lay = None
+    if cityscapes is not None:
+        from pipelines.materialize import layer
+
+        lay = layer(shards, cityscapes)
+    for file in contact_sheet(
+        shards, folder, filters=filters, cityscapes=cityscapes, lay=lay, limit=limit, seed=seed
+    ):
         print(file)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 
 from pipelines.mixing import Base, Change
 from pipelines.pixels import void_as_ignore
-from pipelines.recipe import Scene
+from pipelines.recipe import LazyScene, Scene
 from shards.config import Config, Size
 from shards.errors import BadInput
 from shards.layouts.cityscapes import (
@@ -190,28 +190,6 @@ def _fingerprint(root: Path, split: str, frames: tuple[CityscapesFrame, ...]) ->
     }
 
 
-class FrameScene:
-    """A frame of which only what is asked for is read, and that once.
-
-    Args:
-        source: where it comes from.
-        frame: which one.
-    """
-
-    def __init__(self, source: FrameSource, frame: CityscapesFrame) -> None:
-        self._source, self._frame = source, frame
-
-    @cached_property
-    def size(self) -> tuple[int, int]:
-        """(width, height) in pixels, from the picture's header where frames keep their size; raises BadInput."""
-        return self._source.config.size or image_size(self._frame)
-
-    @cached_property
-    def semantic(self) -> UInt8[np.ndarray, "h w"]:
-        """TrainIds, 255 = ignore; raises BadInput."""
-        return self._source.semantic(self._frame)
-
-
 class OverFrames:
     """What recipes over Cityscapes frames share; each has a `name` and its `frames`."""
 
@@ -259,6 +237,8 @@ class OverPlainFrames(OverFrames):
         """The frame of a sample, void as ignore; BadInput where it is broken."""
         return self.frames.plain(self.frames.at(seed, self.name, index))
 
-    def scene(self, seed: int, index: int) -> FrameScene:
+    def scene(self, seed: int, index: int) -> LazyScene:
         """The same frame before it is decoded."""
-        return FrameScene(self.frames, self.frames.at(seed, self.name, index))
+        frame = self.frames.at(seed, self.name, index)
+        size = self.frames.config.size
+        return LazyScene(lambda: size or image_size(frame), lambda: self.frames.semantic(frame))

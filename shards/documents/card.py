@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Final
 
+from shards.delta import LAYOUT
 from shards.documents.licences import CITYSCAPES_LICENCE, licence_table
 from shards.documents.statistics import PIXEL_EDGES, SHARE_EDGES, Statistics, statistics
 from shards.layouts.coco import CocoLicence, LicenceTerms
@@ -19,6 +20,14 @@ PLACEMENT: Final = "placement.png"
 LICENCES: Final = "licences.jsonl"
 _BAR: Final = 30
 _CATEGORIES_SHOWN: Final = 40
+_WHOLE: Final = (
+    "Made by `anomsynth`, reproducible to the byte. "
+    "Anomaly maps hold 0 = known, 1 = anomaly, 255 = ignore; semantic maps hold Cityscapes trainIds and 255 = ignore."
+)
+_DELTA: Final = (
+    "A delta set, made by `anomsynth`, reproducible to the byte. Of each sample it holds what was pasted and where "
+    "(`KEY.patches.png`, `KEY.masks.png`, `KEY.json`), and of the frame its name and a checksum, but no pixel."
+)
 _SIZES: Final = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -37,9 +46,7 @@ def card(manifest: Manifest, rows: Sequence[Row], *, aspect: float) -> str:
     parts = [
         _header(manifest),
         f"# {manifest.recipe}: {plural(manifest.samples, 'road scene')} with anomaly labels",
-        "Made by `anomsynth`, reproducible to the byte. "
-        "Anomaly maps hold 0 = known, 1 = anomaly, 255 = ignore; semantic maps hold Cityscapes trainIds and "
-        "255 = ignore.",
+        _DELTA if _is_delta(manifest) else _WHOLE,
         _overview(manifest, counts),
         *(_objects(counts) if counts.objects else ()),
         _rejects(manifest),
@@ -153,7 +160,13 @@ def _licences(manifest: Manifest, rows: Sequence[Row]) -> str:
 
 def _restrictions(manifest: Manifest, found: Sequence[tuple[CocoLicence, int, int]]) -> Iterable[str]:
     street = any(source.get("dataset") == "cityscapes" for source in manifest.sources.values())
-    if street:
+    if street and _is_delta(manifest):
+        yield (
+            f"- **No pixel of Cityscapes is in this set.** Whoever has [Cityscapes]({CITYSCAPES_LICENCE}) makes the "
+            "samples with `anomsynth materialize`; what comes out is for non-commercial use only and may not be "
+            "passed on."
+        )
+    elif street:
         yield (
             f"- **Every frame comes from Cityscapes**: [non-commercial use only]({CITYSCAPES_LICENCE}), and neither "
             "the frames nor pictures made from them may be passed on."
@@ -182,6 +195,8 @@ def _restrictions(manifest: Manifest, found: Sequence[tuple[CocoLicence, int, in
 
 
 def _loading(manifest: Manifest) -> str:
+    if _is_delta(manifest):
+        return _LOADING_DELTA
     names = [shard.name for shard in manifest.shards]
     tars = names[0] if len(names) == 1 else _braces(names)
     return f"""## Loading it
@@ -219,6 +234,25 @@ samples = mlcroissant.Dataset("croissant.json").records("samples")
 `{SAMPLES}` has a row a sample: its frame, and every object with category, place, scale and licence."""
 
 
+_LOADING_DELTA: Final = f"""## Loading it
+
+```console
+$ anomsynth materialize . --cityscapes CITYSCAPES --out mix
+```
+
+gives the shard set that a direct build gives, byte for byte. Or read it as if that were done, over a set of plain
+frames (`anomsynth build cityscapes --cityscapes CITYSCAPES --out frames`, with the same `--size`):
+
+```python
+from pathlib import Path
+from shards.delta import DeltaSet
+
+sample = DeltaSet(Path("."), Path("frames"))[0]    # sample.image, sample.anomaly, sample.semantic, sample.meta
+```
+
+`{SAMPLES}` has a row a sample: its frame, and every object with category, place, scale and licence."""
+
+
 def _braces(names: Sequence[str]) -> str:
     """mix-{000000..000012}.tar where the names are numbered without a gap, else all of them."""
     parts = [re.fullmatch(r"(.*-)([0-9]+)\.tar", name) for name in names]
@@ -237,7 +271,7 @@ def _rebuilding(manifest: Manifest) -> str:
             words.append(f"--{name} {name.upper()} {option} {sources[name].get('split', 'train')}")
     words.append(
         f"--count {manifest.count} --seed {manifest.seed} --samples-per-shard {manifest.samples_per_shard} "
-        "--config config.json --out mix"
+        f"--config config.json{' --layout delta' if _is_delta(manifest) else ''} --out mix"
     )
     command = " \\\n    ".join(words)
     versions = ", ".join(f"{_cell(name)} {_cell(version)}" for name, version in manifest.tool.items())
@@ -256,6 +290,10 @@ where `config.json` holds
 ```
 
 `anomsynth verify . --cityscapes CITYSCAPES --coco COCO --rebuild 10` makes some samples again and compares."""
+
+
+def _is_delta(manifest: Manifest) -> bool:
+    return manifest.packing.get("layout") == LAYOUT
 
 
 def _histogram(what: str, entries: Iterable[tuple[str, int]]) -> str:

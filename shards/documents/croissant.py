@@ -33,6 +33,8 @@ _WORDS: Final = {
     "image": ("images", "The pictures, RGB."),
     "anomaly": ("anomaly-maps", "Anomaly maps, 8 bits: 0 known, 1 anomaly, 255 ignore."),
     "semantic": ("semantic-maps", "Semantic maps, 8 bits: Cityscapes trainIds 0..18, 255 ignore."),
+    "patches": ("patches", "Pasted objects below each other, RGB, black around them."),
+    "masks": ("masks", "Which pixels of the patches are an object's: 255, elsewhere 0."),
     "json": ("provenance", "Where each sample comes from: frame, objects, places, scales, licences; JSON text."),
 }
 
@@ -105,13 +107,22 @@ def croissant(manifest: Manifest, rows: Sequence[Row], members: Sequence[str] = 
             _table(rows),
             *(_file_set(kind, by_name[kind], manifest) for kind in kinds),
         ],
-        "recordSet": [*(_leaf(kind) for kind in kinds), *_joined(kinds), _rows_as_records()],
+        "recordSet": [
+            *(_leaf(kind) for kind in kinds),
+            *_joined(kinds),
+            _rows_as_records(counted=bool(manifest.pixels)),
+        ],
     }
     licences = _licences(manifest, rows)
     return {**described, "license": licences} if licences else described
 
 
 def _description(manifest: Manifest) -> str:
+    if not manifest.pixels:
+        return (
+            f"What {manifest.samples} road scenes change about their frames, made by anomsynth's recipe "
+            f"{manifest.recipe} with seed {manifest.seed}: pasted objects, places and the frames' checksums."
+        )
     known, anomaly, ignore = (manifest.pixels.get(label, 0) for label in ("known", "anomaly", "ignore"))
     return (
         f"{manifest.samples} road scenes with anomaly and semantic maps, made by anomsynth's recipe "
@@ -146,7 +157,7 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
         "@type": "cr:FileObject",
         "@id": SAMPLES,
         "name": SAMPLES,
-        "description": "A row a sample: key, shard, frame, objects and pixels by label.",
+        "description": "A row a sample: key, shard, frame, objects and, where they are known, pixels by label.",
         "contentUrl": SAMPLES,
         "contentSize": f"{len(data)} B",
         "encodingFormat": "application/jsonlines",
@@ -201,7 +212,7 @@ def _joined(kinds: Sequence[str]) -> list[dict[str, Any]]:
     return made
 
 
-def _rows_as_records() -> dict[str, Any]:
+def _rows_as_records(*, counted: bool) -> dict[str, Any]:
     """samples.jsonl, flat; to choose samples without touching a tar."""
 
     def column(field: str, kind: str, name: str, path: str = "") -> dict[str, Any]:
@@ -212,9 +223,12 @@ def _rows_as_records() -> dict[str, Any]:
         column("key", "sc:Text", "key"),
         column("shard", "sc:Text", "shard"),
         column("frame", "sc:Text", "frame", "id"),
-        *(column(label, "sc:Integer", "pixels", label) for label in ("known", "anomaly", "ignore")),
     ]
-    return _record_set("rows", "A row a sample: shard, frame, and pixels by anomaly label.", fields)
+    words = "A row a sample: shard and frame."
+    if counted:
+        fields += [column(label, "sc:Integer", "pixels", label) for label in ("known", "anomaly", "ignore")]
+        words = "A row a sample: shard, frame, and pixels by anomaly label."
+    return _record_set("rows", words, fields)
 
 
 def _record_set(name: str, description: str, fields: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
+from shards.delta import size_of
 from shards.rows import Row, categories_of, objects_of
 
 GRID: Final = (16, 32)
@@ -84,7 +85,9 @@ def statistics(rows: Sequence[Row], aspect: float) -> Statistics:
 
 
 def frame_size(row: Row, aspect: float) -> tuple[float, float]:
-    """(width, height) in pixels of a sample's picture, from its count of pixels and the set's aspect ratio."""
+    """(width, height) in pixels of a sample's picture: its own, or from its count of pixels and the set's aspect."""
+    if (size := size_of(row)) is not None:
+        return float(size[0]), float(size[1])
     height = sqrt(max(1, sum(row.get("pixels", {}).values())) / aspect)
     return aspect * height, height
 

@@ -6,11 +6,13 @@ lies in it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from shards.codec import decode_sample
+from shards.delta import LAYOUT, decode_delta, preview
 from shards.errors import BadInput, UserError
 from shards.inspect.choice import ALL, Filters, choose, rejected
 from shards.inspect.frames import StreetFrames
@@ -20,6 +22,7 @@ from shards.manifest import Manifest, read_manifest
 from shards.progress import track
 from shards.reader import Entry, index_shard, read_members
 from shards.rows import Row, read_rows
+from shards.sample import Sample
 from shards.writer import write_atomically
 
 __all__ = ["ALL", "Filters", "contact_sheet", "label_overlay", "rejected"]
@@ -33,6 +36,7 @@ def contact_sheet(
     *,
     filters: Filters = ALL,
     cityscapes: Path | None = None,
+    lay: Callable[[int], Sample] | None = None,
     limit: int = 24,
     seed: int = 0,
     width: int = 420,
@@ -45,6 +49,7 @@ def contact_sheet(
         filters: which samples.
         cityscapes: the folder that the set was made of: the frame as it was stands before each sample. Without it,
             the sample itself does, and its labels are drawn into the second picture.
+        lay: for a delta set: makes sample i over its frame; raises BadInput. Without it, objects are shown on grey.
         limit: samples shown; a seeded choice where more pass.
         seed: of that choice.
         width: of one view in pixels.
@@ -64,9 +69,10 @@ def contact_sheet(
         ) from error
     passing, chosen = choose(rows, filters, limit, seed)
     frames = None if cityscapes is None else StreetFrames(cityscapes, _size(manifest))
+    decode = partial(_decode, manifest.packing.get("layout") == LAYOUT, lay)
     tiles, broken = [], []
     with ThreadPoolExecutor(_THREADS) as pool:
-        drawn = pool.map(partial(_draw, folder, _indexed(folder, chosen), frames, width), chosen)
+        drawn = pool.map(partial(_draw, folder, _indexed(folder, chosen), decode, frames, width), chosen)
         for made in track(drawn, "Drawing", total=len(chosen), unit="samples"):
             if isinstance(made, Tile):
                 tiles.append(made)
@@ -82,18 +88,31 @@ def contact_sheet(
 
 
 def _draw(
-    folder: Path, found: dict[tuple[str, str], Entry | str], frames: StreetFrames | None, width: int, row: Row
+    folder: Path,
+    found: dict[tuple[str, str], Entry | str],
+    decode: Callable[[Row, dict[str, bytes]], Sample],
+    frames: StreetFrames | None,
+    width: int,
+    row: Row,
 ) -> Tile | str:
     """A sample as it is shown, or why it cannot be."""
     entry = found.get((row["shard"], row["key"]), f"{row['shard']} does not hold it")
     if isinstance(entry, str):
         return f"{row['key']}: {entry}"
     try:
-        sample = decode_sample(entry.key, read_members(folder / entry.shard, entry))
+        sample = decode(row, read_members(folder / entry.shard, entry))
         before = None if frames is None else frames.of(row)
     except BadInput as error:
         return f"{row['key']}: {error}"
     return tile(sample, before, width)
+
+
+def _decode(is_delta: bool, lay: Callable[[int], Sample] | None, row: Row, members: dict[str, bytes]) -> Sample:
+    """A sample with all that can be seen of it."""
+    if not is_delta:
+        return decode_sample(row["key"], members)
+    delta = decode_delta(row["key"], members)
+    return preview(row["key"], delta) if lay is None else lay(int(delta.meta.get("index", -1)))
 
 
 def _indexed(folder: Path, rows: list[Row]) -> dict[tuple[str, str], Entry | str]:

@@ -1,0 +1,94 @@
+"""`anomsynth materialize`, and what `anomsynth build --shareable` promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from anomsynth.commands import build
+
+if TYPE_CHECKING:
+    from shards.config import Config
+
+
+def materialize(
+    delta: Annotated[str, typer.Argument(metavar="DELTA", help="A delta set: `anomsynth build ... --layout delta`.")],
+    folder: build.Cityscapes,
+    out: build.Out,
+    workers: build.Workers = None,
+    engine: build.Engine = "local",
+    shards: build.Shards = None,
+    repair: build.Repair = False,
+    strict: build.Strict = False,
+    dry_run: build.DryRun = False,
+) -> None:
+    """Lay the objects of a delta set over the frames: gives, byte for byte, what a direct build gives.
+
+    Example: `anomsynth materialize DELTA --cityscapes CITYSCAPES --out mix`
+    """
+    from pipelines.materialize import materialize as lay
+    from shards.manifest import read_manifest
+    from shards.places import located
+
+    source = located(delta)
+    summary = lay(
+        source,
+        located(folder),
+        located(out),
+        workers=workers,
+        engine=engine,
+        shards=build.parse_shards(shards),
+        repair=repair,
+        strict=strict,
+        dry_run=dry_run,
+    )
+    build.print_summary(summary)
+    made_with, here = read_manifest(source).tool, summary.plan["tool"]
+    others = [f"{name} {here.get(name)} (then {then})" for name, then in made_with.items() if here.get(name) != then]
+    if others:
+        print(f"Other versions than those of the delta set may give other bytes: {', '.join(others)}.")
+
+
+def refuse_unshareable(config: Config, layout: str) -> None:
+    """UserError where a set would hold what may not be passed on."""
+    from shards.errors import UserError
+
+    fields: dict[str, Any] = config.model_dump()
+    if layout != "delta":
+        raise UserError("--shareable needs --layout delta: frames of Cityscapes may not be passed on, nor mixes.")
+    if fields.get("licences") not in ("derivatives-allowed", "commercial-allowed"):
+        raise UserError(
+            f"--shareable leaves out what forbids altered copies, and licences={fields.get('licences')} does not: "
+            "leave that away, or use commercial-allowed."
+        )
+    if fields.get("occlusion"):
+        raise UserError(
+            "--shareable and occlusion do not go together: masks would have outlines of Cityscapes' labels in them."
+        )
+
+
+def print_terms(out: Path, left_out: int) -> None:
+    """What of a shareable set remains non-commercial.
+
+    Args:
+        out: the finished set.
+        left_out: objects (or pictures) that were left out for their licences.
+    """
+    from shards.documents.card import LICENCES
+    from shards.documents.licences import licence_table
+    from shards.plural import plural
+    from shards.rows import read_rows
+
+    print(
+        f"No pixel of Cityscapes is in {out}, and nothing whose licence forbids altered copies or is unknown "
+        f"({left_out} left out)."
+    )
+    table = [entry for entry in licence_table(read_rows(out)) if not entry[0].terms.commercial]
+    for licence, pictures, objects in table:
+        made = f"{plural(objects, 'object')} of {plural(pictures, 'picture')}"
+        print(f"  remains non-commercial: {made} under {licence.name or licence.url}")
+    if not table:
+        print("  nothing in it is non-commercial")
+    print(f"Whoever passes it on credits the pictures' authors; {LICENCES} names every picture.")
