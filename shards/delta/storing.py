@@ -135,6 +135,8 @@ def decode_delta(key: str, members: Mapping[str, bytes]) -> Delta:
             raise BadInput("bad-delta", f"{key}: a patch without pixels, or fitted in no possible way")
         patches.append(patch)
         rows += item.height
+    if sum(np.count_nonzero(patch.mask) for patch in patches) != np.count_nonzero(seen):
+        raise BadInput("bad-delta", f"{key}: a mask reaches beyond its object")
     return Delta(meta, tuple(patches), laid.frame, laid.crop)
 
 
