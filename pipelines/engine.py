@@ -30,6 +30,7 @@ from pipelines.folder import (
     claimed,
     clear_unless_used,
     finished_build,
+    missing_shards,
     noted,
     reopened,
     shard_tasks,
@@ -157,10 +158,11 @@ def build(
             return _summary(out, plan, finished, start, complete=True)
         with claimed(out, plan, tasks, some) as claim:
             mine = tasks if some is None else some
-            todo = [task for task in mine if noted(out, task) is None]
+            done = noted(out, mine)
+            todo = [task for task in mine if task not in done]
             _run(job, todo, workers, engine)
             resumed = len(mine) - len(todo)
-            missing = 0 if some is None else sum(noted(out, task) is None for task in tasks)
+            missing = 0 if some is None else missing_shards(out, tasks)
             if missing or not claim.whole():
                 return _part(out, plan, mine, start, resumed=resumed, missing=missing)
             manifest = finish(recipe, out, plan, tasks, created=claim.created)
@@ -255,7 +257,7 @@ def _part(
     out: Path, plan: Mapping[str, Any], mine: Sequence[ShardTask], start: float, *, resumed: int, missing: int
 ) -> BuildSummary:
     """What a call did that did not complete the set."""
-    notes = [note for task in mine if (note := noted(out, task)) is not None]
+    notes = noted(out, mine).values()
     skipped: Counter[str] = Counter()
     for note in notes:
         skipped.update(note.reasons)

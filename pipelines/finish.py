@@ -38,7 +38,7 @@ def finish(
     Raises:
         UserError: not a single sample could be made, or notes are missing.
     """
-    notes = [(out / WORK / task.note, note) for task in tasks if (note := noted(out, task)) is not None]
+    notes = [(out / WORK / task.note, note) for task, note in noted(out, tasks).items()]
     if len(notes) != len(tasks):
         raise UserError(
             f"Of the {len(tasks)} shards in {out} some vanished while they were built: repeat the command. "

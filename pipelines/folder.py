@@ -21,6 +21,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
@@ -28,8 +29,7 @@ from pipelines.notes import Note, read_note
 from shards.documents import DOCUMENTS
 from shards.errors import UserError
 from shards.manifest import MANIFEST, REJECTS, SAMPLES, Manifest, read_manifest
-from shards.places import RemotePath, forget_listings, remove_tree
-from shards.plural import plural
+from shards.places import RemotePath, file_sizes, forget_listings, remove_tree
 from shards.writer import write_atomically
 
 WORK: Final = ".build"
@@ -37,6 +37,8 @@ WORK: Final = ".build"
 
 _PLAN: Final = "plan.json"
 _LOCK: Final = "lock"
+_ASKED: Final = 32
+"""Questions to a store at a time."""
 
 
 class ShardTask(NamedTuple):
@@ -61,9 +63,31 @@ def shard_tasks(recipe: str, count: int, samples_per_shard: int) -> list[ShardTa
     ]
 
 
-def noted(out: Path, task: ShardTask) -> Note | None:
-    """The note of a shard whose tar is there in full; None if it must be made (again)."""
-    return read_note(out / WORK / task.note, out / task.shard)
+def noted(out: Path, tasks: Sequence[ShardTask]) -> dict[ShardTask, Note]:
+    """The notes of those shards whose tars are there in full; the others must be made (again)."""
+    found = _with_note(out, tasks)
+
+    def read(task: ShardTask) -> Note | None:
+        return read_note(out / WORK / task.note, out / task.shard)
+
+    if isinstance(out, RemotePath):  # a store takes a while to answer, but many at once
+        with ThreadPoolExecutor(_ASKED) as pool:
+            notes = list(pool.map(read, found))
+    else:
+        notes = list(map(read, found))
+    return {task: note for task, note in zip(found, notes, strict=True) if note is not None}
+
+
+def missing_shards(out: Path, tasks: Sequence[ShardTask]) -> int:
+    """How many shards must still be made; while there are many, one listing tells."""
+    found = _with_note(out, tasks)
+    return len(tasks) - (len(found) if len(found) < len(tasks) else len(noted(out, tasks)))
+
+
+def _with_note(out: Path, tasks: Sequence[ShardTask]) -> list[ShardTask]:
+    work = out / WORK
+    names = file_sizes(work) if work.is_dir() else {}
+    return [task for task in tasks if task.note in names]
 
 
 def finished_build(out: Path, plan: Mapping[str, Any], *, whole: bool = True) -> Manifest | None:
@@ -318,8 +342,3 @@ def _other_versions(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
         return ""
     names = [name for name in sorted({*here, *there}) if here.get(name) != there.get(name)]
     return "; ".join(f"{name} {there.get(name, 'none')} there, {here.get(name, 'none')} here" for name in names)
-
-
-def lacking(tasks: Sequence[ShardTask]) -> str:
-    """``3 shards, 7 first``."""
-    return f"{plural(len(tasks), 'shard')}, {tasks[0].number} first"
