@@ -5,15 +5,20 @@ Archives are never extracted; members other than plain files, and names that lea
 
 from __future__ import annotations
 
+import functools
+import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from shards.codec import decode_sample
+from shards.coded import CodedSample
 from shards.errors import BadInput, UserError
 from shards.manifest import Manifest, read_manifest
 from shards.sample import Sample
+
+_OPEN = 64  # tars that a set keeps open, in each process
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,9 @@ class Entry:
 
 class ShardSet:
     """The samples of one shard set, in storage order.
+
+    The tars that were read last stay open, so that a set is read as it was even while its files are replaced or
+    removed. Threads may share a set; it crosses into other processes, which open the tars for themselves.
 
     Args:
         folder: a folder with a manifest.json.
@@ -60,6 +68,7 @@ class ShardSet:
                 self._entries += index_shard(path)
             except BadInput as error:
                 raise UserError(f"{path} is broken: {error.detail}.") from error
+        self._keep_open()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -70,21 +79,66 @@ class ShardSet:
         return tuple(entry.key for entry in self._entries)
 
     def raw(self, index: int) -> dict[str, bytes]:
-        """The still encoded members of a sample by suffix (``image.png``, ``json``, ...)."""
+        """The still encoded members of a sample by suffix (``image.png``, ``json``, ...).
+
+        Raises:
+            BadInput: ``missing-shard`` where the tar cannot be read any more, ``bad-tar`` where it was cut off.
+        """
         entry = self._entries[index]
-        return read_members(self.folder / entry.shard, entry)
+        members = {}
+        try:
+            tar = self._tar(entry.shard)
+            for member in entry.members:
+                members[member.suffix] = data = os.pread(tar.descriptor, member.size, member.start)
+                if len(data) != member.size:
+                    raise BadInput("bad-tar", f"{entry.shard} ends within {entry.key}.{member.suffix}")
+        except OSError as error:
+            raise BadInput("missing-shard", f"{entry.shard}: {error.strerror}") from error
+        return members
+
+    def coded(self, index: int) -> CodedSample:
+        """A sample whose size is known and of which nothing is decoded yet.
+
+        Raises:
+            BadInput: its members cannot be read, or are broken.
+        """
+        return CodedSample(self._entries[index].key, self.raw(index))
 
     def __getitem__(self, index: int) -> Sample:
         """Decode one sample.
 
         Raises:
-            BadInput: its members are broken.
+            BadInput: its members cannot be read, or are broken.
         """
-        return decode_sample(self._entries[index].key, self.raw(index))
+        return self.coded(index).decode()
 
     def __iter__(self) -> Iterator[Sample]:
         """All samples in storage order."""
         return (self[index] for index in range(len(self)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What crosses into another process: everything but the open files."""
+        return {name: value for name, value in self.__dict__.items() if name != "_tar"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._keep_open()
+
+    def _keep_open(self) -> None:
+        folder = self.folder  # not the set itself: that would be a circle, and files would stay open for longer
+        self._tar = functools.lru_cache(maxsize=_OPEN)(lambda name: _OpenTar(folder / name))
+
+
+class _OpenTar:
+    """A file that is open for as long as anybody holds this object: threads may still read what a cache forgets."""
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = -1
+        self.descriptor = os.open(path, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
 
 
 def read_members(path: Path, entry: Entry) -> dict[str, bytes]:
@@ -105,7 +159,7 @@ def index_shard(path: Path) -> list[Entry]:
     """
     groups: dict[str, list[Member]] = {}
     try:
-        with tarfile.open(path, "r:") as tar:
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for info in tar:
                 key, dot, suffix = info.name.partition(".")
                 if not info.isreg() or not dot or not key or "/" in info.name or "\\" in info.name:

@@ -8,6 +8,10 @@ neither on the number of workers nor on where the run was interrupted; the posit
 from __future__ import annotations
 
 import bisect
+import functools
+import multiprocessing
+import uuid
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -15,9 +19,11 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from shards.errors import UserError
+from shards import slots
+from shards.coded import CodedSample
+from shards.errors import BadInput, UserError
 from shards.reader import ShardSet
 from shards.rng import generator
 from shards.sample import Sample
@@ -40,13 +46,14 @@ class Position:
     index: int
 
 
-class ShardDataset(Dataset[Item], Generic[Item]):
+class ShardDataset(Dataset[Item | BadInput], Generic[Item]):
     """Map-style dataset over one or more shard sets, addressed by `Position`.
 
     Args:
         folders: shard sets, pooled.
-        transform: (sample, generator) -> item; a module-level callable, so that it can cross into workers. The
-            generator is a pure function of (seed, epoch, place).
+        transform: (coded sample, generator) -> item; a module-level callable, so that it can cross into workers. It
+            sees the frame's size, chooses a rectangle and calls `CodedSample.decode` with it, which decodes no more.
+            The generator is a pure function of (seed, epoch, place).
         seed: of the augmentation.
 
     Raises:
@@ -54,7 +61,7 @@ class ShardDataset(Dataset[Item], Generic[Item]):
     """
 
     def __init__(
-        self, folders: Sequence[Path], transform: Callable[[Sample, np.random.Generator], Item], *, seed: int
+        self, folders: Sequence[Path], transform: Callable[[CodedSample, np.random.Generator], Item], *, seed: int
     ) -> None:
         self._sets = [ShardSet(folder) for folder in folders]
         self._ends = list(accumulate(len(shards) for shards in self._sets))
@@ -66,15 +73,26 @@ class ShardDataset(Dataset[Item], Generic[Item]):
     def __len__(self) -> int:
         return self._ends[-1]
 
+    def coded(self, index: int) -> CodedSample:
+        """One sample of the pool, read and not decoded.
+
+        Raises:
+            BadInput: it cannot be read, or is broken.
+        """
+        which = bisect.bisect_right(self._ends, index)
+        return self._sets[which].coded(index - (self._ends[which - 1] if which else 0))
+
     def sample(self, index: int) -> Sample:
         """Decode one sample of the pool, untransformed."""
-        which = bisect.bisect_right(self._ends, index)
-        return self._sets[which][index - (self._ends[which - 1] if which else 0)]
+        return self.coded(index).decode()
 
-    def __getitem__(self, position: Position) -> Item:
-        """The transformed sample at a position of the stream."""
+    def __getitem__(self, position: Position) -> Item | BadInput:
+        """The transformed sample at a position of the stream, or why there is none (law 3)."""
         rng = generator(self._seed, "augment", position.epoch, position.place)
-        return self._transform(self.sample(position.index), rng)
+        try:
+            return self._transform(self.coded(position.index), rng)
+        except BadInput as bad:
+            return bad
 
 
 class EpochSampler(Sampler[list[Position]]):
@@ -140,7 +158,7 @@ class EpochSampler(Sampler[list[Position]]):
 def stream(
     dataset: ShardDataset[Item],
     sampler: EpochSampler,
-    collate: Callable[[list[Item]], Any],
+    collate: Callable[[list[Item | BadInput]], Any],
     *,
     workers: int = 0,
     pin_memory: bool = False,
@@ -150,28 +168,36 @@ def stream(
     Args:
         dataset: where the samples come from.
         sampler: in which order.
-        collate: module-level function: list of items -> batch.
+        collate: module-level function: list of items, and of BadInput for those that could not be read -> batch.
         workers: processes that decode; 0 decodes in the caller.
         pin_memory: page-locked batches, for a CUDA device.
     """
+    if workers:
+        # Modules that cost seconds are imported once, by the server that workers are forked from, and lie in memory
+        # once; it has no effect where another part of the program has started the server before.
+        modules = {"shards.batch", type(dataset).__module__, collate.__module__} - {"__main__"}
+        multiprocessing.set_forkserver_preload(sorted(modules))
+    name = uuid.uuid4().hex
+    start = functools.partial(_start_worker, name)
+    weakref.finalize(start, slots.forget, name)  # the loader and its iterator hold it for as long as either lives
     return DataLoader(
         dataset,
         batch_sampler=sampler,
         num_workers=workers,
         collate_fn=collate,
         pin_memory=pin_memory,
-        worker_init_fn=_one_thread if workers else None,
+        worker_init_fn=start if workers else None,
         # forkserver: forking a process that runs torch threads can dead-lock.
         multiprocessing_context="forkserver" if workers else None,
         persistent_workers=workers > 0,
     )
 
 
-def _one_thread(worker: int) -> None:
+def _start_worker(loader: str, worker: int) -> None:
     """Workers share the cores with the trainer: one thread each, in torch and in OpenCV."""
     import cv2
     import torch
 
-    assert get_worker_info() is not None
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    slots.start_worker(loader)

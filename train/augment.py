@@ -7,6 +7,7 @@ Pixels stay uint8: the device makes them floating point numbers (a worker would 
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -14,8 +15,8 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
+from shards.coded import Box, CodedSample
 from shards.labels import IGNORE
-from shards.sample import Sample
 from train.config import TrainConfig
 
 
@@ -50,6 +51,19 @@ class View:
     flip: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rectangle of a stored frame that is decoded for a view.
+
+    Attributes:
+        frame: (width, height) of the whole frame as it is stored.
+        box: (left, top, width, height) of the rectangle.
+    """
+
+    frame: tuple[int, int]
+    box: Box
+
+
 class Augment:
     """The transform of a `ShardDataset`; picklable, so that it can cross into workers.
 
@@ -62,14 +76,20 @@ class Augment:
         self._config = config
         self._input_size = input_size
 
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Item:
-        """Cut and vary one sample. The labels are cut alike, so what is absent from the crop is absent from them."""
+    def __call__(self, coded: CodedSample, rng: np.random.Generator) -> Item:
+        """Cut and vary one sample. The labels are cut alike, so what is absent from the crop is absent from them.
+
+        Raises:
+            BadInput: what the crop shows cannot be decoded.
+        """
         view = draw_view(rng, self._config, self._input_size)
+        part = part_of((coded.width, coded.height), view)
+        sample = coded.decode(part.box)
         return Item(
             key=sample.key,
-            image=degrade(jitter(see_image(sample.image, view), rng, self._config), rng, self._config),
-            anomaly=see_labels(sample.anomaly, view),
-            semantic=see_labels(sample.semantic, view),
+            image=degrade(jitter(see_image(sample.image, view, part), rng, self._config), rng, self._config),
+            anomaly=see_labels(sample.anomaly, view, part),
+            semantic=see_labels(sample.semantic, view, part),
             padding=beside_frame(view),
         )
 
@@ -85,33 +105,54 @@ def draw_view(rng: np.random.Generator, config: TrainConfig, input_size: tuple[i
     return View(size, (x, y), crop, bool(rng.random() < config.flip))
 
 
-def see_image(image: UInt8[np.ndarray, "h w 3"], view: View) -> UInt8[np.ndarray, "ch cw 3"]:
-    """The view of a picture: bilinear with low-pass (Pillow, as at test time), padded with black."""
-    height, width = image.shape[:2]
-    across, down = _visible(view)
+def part_of(frame: tuple[int, int], view: View) -> Part:
+    """What of a frame a view is made of, with all that the low-pass of a resize sees around it."""
+    if frame == view.size:
+        return Part(frame, (*view.corner, *_visible(view)))
+    starts, lengths = [], []
+    for whole, scaled, corner, seen in zip(frame, view.size, view.corner, _visible(view), strict=True):
+        factor = whole / scaled
+        reach = max(1.0, factor) + 1  # of the filter, and a pixel for the rounding of its centre
+        start = max(0, math.floor(corner * factor - reach))
+        end = min(whole, math.ceil((corner + seen) * factor + reach))
+        starts.append(start)
+        lengths.append(end - start)
+    return Part(frame, (starts[0], starts[1], lengths[0], lengths[1]))
+
+
+def see_image(
+    image: UInt8[np.ndarray, "h w 3"], view: View, part: Part | None = None
+) -> UInt8[np.ndarray, "ch cw 3"]:
+    """The view of a picture: bilinear with low-pass (Pillow, as at test time), padded with black.
+
+    Args:
+        image: the pixels of the part.
+        view: what is wanted of the whole frame.
+        part: which part of it `image` is; without it the whole.
+    """
+    part = part or _whole(image)
+    if part.frame == view.size:
+        return _place(_cut(image, view, part), view, 0)
     # Pillow resizes a rectangle of the source: only the pixels of the crop are ever computed.
-    factors = (width / view.size[0], height / view.size[1])
-    box = (
-        view.corner[0] * factors[0],
-        view.corner[1] * factors[1],
-        (view.corner[0] + across) * factors[0],
-        (view.corner[1] + down) * factors[1],
+    box = []
+    for axis, seen in enumerate(_visible(view)):
+        whole, origin = part.frame[axis], part.box[axis]
+        factor = whole / view.size[axis]
+        start, end = view.corner[axis] * factor, (view.corner[axis] + seen) * factor
+        box.append((start - origin, min(end, whole) - origin))
+    (left, right), (top, bottom) = box
+    resized = Image.fromarray(image).resize(_visible(view), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
+    return _place(np.asarray(resized), view, 0)
+
+
+def see_labels(labels: UInt8[np.ndarray, "h w"], view: View, part: Part | None = None) -> UInt8[np.ndarray, "ch cw"]:
+    """The view of a label map: nearest pixel, padded with 255; arguments as those of `see_image`."""
+    part = part or _whole(labels)
+    columns, rows = (
+        ((view.corner[axis] + np.arange(seen) + 0.5) * (part.frame[axis] / view.size[axis])).astype(np.intp)
+        - part.box[axis]
+        for axis, seen in enumerate(_visible(view))
     )
-    box = (box[0], box[1], min(box[2], width), min(box[3], height))
-    if (width, height) == view.size:
-        seen = image[view.corner[1] : view.corner[1] + down, view.corner[0] : view.corner[0] + across]
-    else:
-        resized = Image.fromarray(image).resize((across, down), Image.Resampling.BILINEAR, box=box)
-        seen = np.asarray(resized)
-    return _place(seen, view, 0)
-
-
-def see_labels(labels: UInt8[np.ndarray, "h w"], view: View) -> UInt8[np.ndarray, "ch cw"]:
-    """The view of a label map: nearest pixel, padded with 255."""
-    height, width = labels.shape
-    across, down = _visible(view)
-    columns = ((view.corner[0] + np.arange(across) + 0.5) * (width / view.size[0])).astype(np.intp)
-    rows = ((view.corner[1] + np.arange(down) + 0.5) * (height / view.size[1])).astype(np.intp)
     return _place(labels[rows[:, None], columns], view, IGNORE)
 
 
@@ -121,6 +162,18 @@ def beside_frame(view: View) -> Bool[np.ndarray, "ch cw"]:
     padding = np.ones((view.crop[1], view.crop[0]), bool)
     padding[:down, :across] = False
     return padding
+
+
+def _whole(pixels: np.ndarray) -> Part:
+    height, width = pixels.shape[:2]
+    return Part((width, height), (0, 0, width, height))
+
+
+def _cut(pixels: np.ndarray, view: View, part: Part) -> np.ndarray:
+    """The view of what is not resized."""
+    left, top = view.corner[0] - part.box[0], view.corner[1] - part.box[1]
+    across, down = _visible(view)
+    return pixels[top : top + down, left : left + across]
 
 
 def _visible(view: View) -> tuple[int, int]:

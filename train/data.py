@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from shards.batch import stacked
 from shards.errors import BadInput, UserError
-from shards.stream import Position, ShardDataset
+from shards.stream import ShardDataset
 from train.augment import Augment, Item
 from train.config import TrainConfig
 
@@ -58,8 +58,8 @@ class Batch:
         )
 
 
-class TrainingPool(ShardDataset[Item | BadInput]):
-    """One or more shard sets as training items; a sample that cannot be read is a value, not an end (law 3).
+class TrainingPool(ShardDataset[Item]):
+    """One or more shard sets as training items.
 
     Args:
         folders: shard sets.
@@ -82,13 +82,6 @@ class TrainingPool(ShardDataset[Item | BadInput]):
         pooled = [folder for folder, times in zip(folders, repeats, strict=True) for _ in range(times)]
         super().__init__(pooled, Augment(config, input_size), seed=seed)
 
-    def __getitem__(self, position: Position) -> Item | BadInput:
-        """The item at a position, or why there is none."""
-        try:
-            return super().__getitem__(position)
-        except BadInput as bad:
-            return bad
-
 
 def collate(items: list[Item | BadInput]) -> tuple[Batch | None, list[tuple[str, str]]]:
     """Stack what could be read (None where nothing could); beside it (reason, detail) of what could not."""
@@ -98,9 +91,9 @@ def collate(items: list[Item | BadInput]) -> tuple[Batch | None, list[tuple[str,
         return None, rejected
     batch = Batch(
         keys=tuple(item.key for item in good),
-        pixels=torch.from_numpy(np.stack([item.image for item in good])),
-        anomaly=torch.from_numpy(np.stack([item.anomaly for item in good])),
-        semantic=torch.from_numpy(np.stack([item.semantic for item in good])),
-        padding=torch.from_numpy(np.stack([item.padding for item in good])),
+        pixels=stacked([item.image for item in good]),
+        anomaly=stacked([item.anomaly for item in good]),
+        semantic=stacked([item.semantic for item in good]),
+        padding=stacked([item.padding for item in good]),
     )
     return batch, rejected

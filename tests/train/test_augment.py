@@ -12,11 +12,24 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
+from shards.codec import encode_sample
+from shards.coded import CodedSample
 from shards.errors import BadInput, UserError
 from shards.rng import generator
 from shards.sample import Sample
 from shards.stream import EpochSampler, Position, stream
-from train.augment import Augment, Item, View, beside_frame, degrade, draw_view, jitter, see_image, see_labels
+from train.augment import (
+    Augment,
+    Item,
+    View,
+    beside_frame,
+    degrade,
+    draw_view,
+    jitter,
+    part_of,
+    see_image,
+    see_labels,
+)
 from train.config import TrainConfig
 from train.data import TrainingPool, collate
 
@@ -32,9 +45,13 @@ def sample_of(width: int, height: int) -> Sample:
     return Sample("s", image, (image[..., 0] > 200).astype(np.uint8), (image[..., 1] % 19).astype(np.uint8))
 
 
+def coded(sample: Sample) -> CodedSample:
+    return CodedSample(sample.key, dict(encode_sample(sample)))
+
+
 def test_without_options_the_item_is_the_sample() -> None:
     sample = sample_of(64, 32)
-    item = Augment(TrainConfig(flip=0.0), (64, 32))(sample, generator(0))
+    item = Augment(TrainConfig(flip=0.0), (64, 32))(coded(sample), generator(0))
     np.testing.assert_array_equal(item.image, sample.image)
     np.testing.assert_array_equal(item.anomaly, sample.anomaly)
     np.testing.assert_array_equal(item.semantic, sample.semantic)
@@ -42,14 +59,14 @@ def test_without_options_the_item_is_the_sample() -> None:
 
 def test_a_flip_mirrors_all_maps() -> None:
     sample = sample_of(64, 32)
-    item = Augment(TrainConfig(flip=1.0), (64, 32))(sample, generator(0))
+    item = Augment(TrainConfig(flip=1.0), (64, 32))(coded(sample), generator(0))
     np.testing.assert_array_equal(item.image, sample.image[:, ::-1])
     np.testing.assert_array_equal(item.semantic, sample.semantic[:, ::-1])
 
 
 def test_equal_generators_give_equal_items_and_others_do_not() -> None:
-    sample, augment = sample_of(64, 32), pickle.loads(pickle.dumps(Augment(EVERYTHING, (64, 32))))
-    first, again, other = (augment(sample, generator(3, "augment", 0, place)) for place in (1, 1, 2))
+    stored, augment = coded(sample_of(64, 32)), pickle.loads(pickle.dumps(Augment(EVERYTHING, (64, 32))))
+    first, again, other = (augment(stored, generator(3, "augment", 0, place)) for place in (1, 1, 2))
     np.testing.assert_array_equal(first.image, again.image)
     np.testing.assert_array_equal(first.anomaly, again.anomaly)
     assert not np.array_equal(first.image, other.image)
@@ -58,7 +75,7 @@ def test_equal_generators_give_equal_items_and_others_do_not() -> None:
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 10**6), width=st.integers(8, 90), height=st.integers(8, 70))
 def test_items_have_the_size_of_the_crop_and_known_labels(seed: int, width: int, height: int) -> None:
-    item = Augment(EVERYTHING, (64, 32))(sample_of(width, height), generator(seed))
+    item = Augment(EVERYTHING, (64, 32))(coded(sample_of(width, height)), generator(seed))
     assert item.image.shape == (24, 48, 3)
     assert item.image.dtype == np.uint8
     assert item.anomaly.shape == item.semantic.shape == (24, 48)
@@ -84,6 +101,43 @@ def test_the_crop_of_a_resize_is_the_resize_of_a_crop(seed: int) -> None:
     assert not part[:, width:].any()
 
 
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 10**6), width=st.integers(8, 200), height=st.integers(8, 120))
+def test_a_view_of_the_decoded_part_is_the_view_of_the_whole(seed: int, width: int, height: int) -> None:
+    sample = sample_of(width, height)
+    view = draw_view(generator(seed), EVERYTHING, (64, 32))
+    part = part_of((width, height), view)
+    left, top, across, down = part.box
+    here = np.s_[top : top + down, left : left + across]
+    assert sample.image[here].shape == (down, across, 3)
+    np.testing.assert_array_equal(see_labels(sample.semantic[here], view, part), see_labels(sample.semantic, view))
+    away = np.abs(see_image(sample.image[here], view, part).astype(int) - see_image(sample.image, view))
+    assert away.max() <= 2  # Pillow rounds in each of two passes, and the size decides which one comes first
+    assert (away == 2).mean() < 0.01
+
+
+def test_only_what_a_crop_shows_is_decoded() -> None:
+    view = View((2048, 1024), (100, 50), (704, 704), False)
+    assert part_of((2048, 1024), view).box == (100, 50, 704, 704)
+    assert part_of((1024, 512), view).box == (48, 23, 356, 356)  # half as large, and two pixels around
+    assert part_of((2048, 1024), View((1024, 512), (0, 0), (1024, 512), False)).box == (0, 0, 2048, 1024)
+    sample = sample_of(640, 320)
+    sample.semantic[300:, 600:] = 77
+    config = TrainConfig(crop=(16, 16), flip=0.0)
+    stored, read = coded(sample), 0
+    for place in range(40):
+        corner = draw_view(generator(0, place), config, (640, 320)).corner
+        if corner[0] > 584 and corner[1] > 284:
+            with pytest.raises(BadInput, match="label-values"):
+                Augment(config, (640, 320))(stored, generator(0, place))
+        else:
+            item = Augment(config, (640, 320))(stored, generator(0, place))
+            x, y = corner
+            np.testing.assert_array_equal(item.image, sample.image[y : y + 16, x : x + 16])
+            read += 1
+    assert read > 30
+
+
 def test_labels_take_the_nearest_pixel_and_padding_is_ignored() -> None:
     labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     doubled = see_labels(labels, View((8, 6), (0, 0), (8, 8), False))
@@ -103,7 +157,7 @@ def test_image_and_labels_stay_together() -> None:
     sample = Sample("s", labels[..., None].repeat(3, 2) * 255, labels, labels)
     config = TrainConfig(scale=(0.5, 2.0), aspect=0.3, crop=(48, 32))
     for place in range(20):
-        item = Augment(config, (80, 40))(sample, generator(0, place))
+        item = Augment(config, (80, 40))(coded(sample), generator(0, place))
         valid = item.anomaly != 255
         assert (
             np.mean((item.image[..., 0] > 127)[valid] == (item.anomaly == 1)[valid]) > 0.95
@@ -114,7 +168,9 @@ def test_an_anomaly_outside_of_the_crop_is_absent() -> None:
     sample = sample_of(64, 32)
     sample.anomaly[:] = 0
     sample.anomaly[0, 0] = 1
-    seen = [Augment(TrainConfig(crop=(16, 16)), (64, 32))(sample, generator(0, i)).anomaly.any() for i in range(20)]
+    seen = [
+        Augment(TrainConfig(crop=(16, 16)), (64, 32))(coded(sample), generator(0, i)).anomaly.any() for i in range(20)
+    ]
     assert not all(seen)
 
 
