@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -21,6 +21,7 @@ from pydantic import Field
 
 from pipelines.cutout import Cutout, cut
 from pipelines.sources.leakage import held_out
+from pipelines.sources.recent import RecentCutouts
 from shards.config import Config
 from shards.errors import BadInput, UserError
 from shards.layouts.coco import (
@@ -121,6 +122,7 @@ class ObjectSource:
         left_out: what each rule left out, in the order of the rules.
         problems: rows, files and masks that cannot be used.
         fingerprint: what the split is: JSON types.
+        recent: what was cut out lately.
     """
 
     split: str
@@ -130,6 +132,7 @@ class ObjectSource:
     left_out: Mapping[str, int]
     problems: tuple[Problem, ...]
     fingerprint: Mapping[str, Any]
+    recent: RecentCutouts = field(default_factory=RecentCutouts, compare=False, repr=False)
 
     @classmethod
     def open(cls, root: Path, split: str, rules: ObjectRules) -> ObjectSource:
@@ -194,12 +197,8 @@ class ObjectSource:
         )
 
     def load(self, item: CocoObject) -> Cutout:
-        """Cut an object out of its picture; BadInput where picture or mask are broken."""
-        pixels = read_image(item.image)
-        mask = annotation_mask(item.image, item.annotations[0])
-        for annotation in item.annotations[1:]:
-            mask |= annotation_mask(item.image, annotation)
-        return cut(pixels, mask)
+        """Cut an object out of its picture, not to be changed; BadInput where picture or mask are broken."""
+        return self.recent.get(item.image.path, tuple(row.id for row in item.annotations), lambda: _cut_out(item))
 
     def name(self, item: CocoObject) -> str:
         """What rejects.jsonl calls an object."""
@@ -229,6 +228,14 @@ class ObjectSource:
             "usable": len(self.objects),
             "categories": len({item.category for item in self.objects}),
         }
+
+
+def _cut_out(item: CocoObject) -> Cutout:
+    pixels = read_image(item.image)
+    mask = annotation_mask(item.image, item.annotations[0])
+    for annotation in item.annotations[1:]:
+        mask |= annotation_mask(item.image, annotation)
+    return cut(pixels, mask)
 
 
 def _walk(image_ids: list[int]) -> Iterable[int]:
