@@ -152,16 +152,20 @@ def _tar(name: str, size: int, sha256: str) -> dict[str, Any]:
 
 
 def _table(rows: Sequence[Row]) -> dict[str, Any]:
-    data = row_lines(rows)
+    size, digest = 0, hashlib.sha256()
+    for row in rows:  # one by one: there may be more of them than fit into memory
+        line = row_lines((row,))
+        size += len(line)
+        digest.update(line)
     return {
         "@type": "cr:FileObject",
         "@id": SAMPLES,
         "name": SAMPLES,
         "description": "A row a sample: key, shard, frame, objects and, where they are known, pixels by label.",
         "contentUrl": SAMPLES,
-        "contentSize": f"{len(data)} B",
+        "contentSize": f"{size} B",
         "encodingFormat": "application/jsonlines",
-        "sha256": hashlib.sha256(data).hexdigest(),
+        "sha256": digest.hexdigest(),
     }
 
 
