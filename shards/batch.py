@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from shards import slots
-from shards.coded import CodedSample
+from shards.coded import StoredSample
 from shards.errors import BadInput
 from shards.sample import Sample
 
@@ -70,7 +70,7 @@ class RandomCrop:
     height: int
     flip: float = 0.0
 
-    def __call__(self, coded: CodedSample, rng: np.random.Generator) -> Sample:
+    def __call__(self, coded: StoredSample, rng: np.random.Generator) -> Sample:
         """The cut sample.
 
         Raises:

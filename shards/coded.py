@@ -15,7 +15,7 @@ import struct
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -133,6 +133,36 @@ class CodedImage:
         if left < 0 or top < 0 or width < 1 or height < 1 or left + width > self.width or top + height > self.height:
             raise ValueError(f"the box {box} does not lie in {self.width}x{self.height} pixels")
         return box
+
+
+@runtime_checkable
+class StoredSample(Protocol):
+    """What a transform gets: a sample of which the size is known and nothing is decoded.
+
+    Attributes:
+        key: as in `Sample`.
+        width: of the frame in pixels.
+        height: of the frame in pixels.
+    """
+
+    key: str
+    width: int
+    height: int
+
+    def decode(self, box: Box | None = None) -> Sample:
+        """Decode a rectangle of it, or all of it; raises BadInput."""
+        ...
+
+
+@runtime_checkable
+class SampleSet(Protocol):
+    """What can be streamed: a `ShardSet`, or a delta set over its frames."""
+
+    def __len__(self) -> int: ...
+
+    def coded(self, index: int) -> StoredSample:
+        """A sample; raises BadInput where it cannot be read or is broken."""
+        ...
 
 
 class CodedSample:

@@ -22,7 +22,8 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from shards import slots
-from shards.coded import CodedSample
+from shards.coded import SampleSet, StoredSample
+from shards.delta import LAYOUT
 from shards.errors import BadInput, UserError
 from shards.reader import ShardSet
 from shards.rng import generator
@@ -50,30 +51,35 @@ class ShardDataset(Dataset[Item | BadInput], Generic[Item]):
     """Map-style dataset over one or more shard sets, addressed by `Position`.
 
     Args:
-        folders: shard sets, pooled.
-        transform: (coded sample, generator) -> item; a module-level callable, so that it can cross into workers. It
-            sees the frame's size, chooses a rectangle and calls `CodedSample.decode` with it, which decodes no more.
+        sets: folders of shard sets, or opened ones (a `DeltaSet` over its frames), pooled.
+        transform: (stored sample, generator) -> item; a module-level callable, so that it can cross into workers. It
+            sees the frame's size, chooses a rectangle and calls `StoredSample.decode` with it, which decodes no more.
             The generator is a pure function of (seed, epoch, place).
         seed: of the augmentation.
 
     Raises:
-        UserError: a folder is no complete shard set, or holds no sample.
+        UserError: a folder is no complete shard set, or one without frames; or there is no sample.
     """
 
     def __init__(
-        self, folders: Sequence[Path], transform: Callable[[CodedSample, np.random.Generator], Item], *, seed: int
+        self,
+        sets: Sequence[Path | SampleSet],
+        transform: Callable[[StoredSample, np.random.Generator], Item],
+        *,
+        seed: int,
     ) -> None:
-        self._sets = [ShardSet(folder) for folder in folders]
-        self._ends = list(accumulate(len(shards) for shards in self._sets))
+        self._sets = [_opened(given) if isinstance(given, Path) else given for given in sets]
+        self._ends = list(accumulate(map(len, self._sets)))
         self._transform = transform
         self._seed = seed
         if not self._ends or self._ends[-1] == 0:
-            raise UserError(f"There are no samples in {', '.join(map(str, folders)) or 'no folder at all'}.")
+            names = [str(given if isinstance(given, Path) else "an opened set") for given in sets]
+            raise UserError(f"There are no samples in {', '.join(names) or 'no folder at all'}.")
 
     def __len__(self) -> int:
         return self._ends[-1]
 
-    def coded(self, index: int) -> CodedSample:
+    def coded(self, index: int) -> StoredSample:
         """One sample of the pool, read and not decoded.
 
         Raises:
@@ -93,6 +99,13 @@ class ShardDataset(Dataset[Item | BadInput], Generic[Item]):
             return self._transform(self.coded(position.index), rng)
         except BadInput as bad:
             return bad
+
+
+def _opened(folder: Path) -> ShardSet:
+    shards = ShardSet(folder)
+    if shards.manifest.packing.get("layout") == LAYOUT:
+        raise UserError(f"{folder} is a delta set, without frames: `anomsynth materialize` makes a plain one of it.")
+    return shards
 
 
 class EpochSampler(Sampler[list[Position]]):

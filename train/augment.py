@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from shards.coded import Box, CodedSample
+from shards.coded import Box, StoredSample
 from shards.labels import IGNORE
 from train.config import TrainConfig
 
@@ -76,7 +76,7 @@ class Augment:
         self._config = config
         self._input_size = input_size
 
-    def __call__(self, coded: CodedSample, rng: np.random.Generator) -> Item:
+    def __call__(self, coded: StoredSample, rng: np.random.Generator) -> Item:
         """Cut and vary one sample. The labels are cut alike, so what is absent from the crop is absent from them.
 
         Raises:
