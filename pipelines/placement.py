@@ -11,19 +11,17 @@ from math import exp, log
 from typing import Annotated, Final, Literal
 
 import numpy as np
-from jaxtyping import Bool, Int32, Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from pydantic import Field
 
 from pipelines.cutout import Cutout, cut, scaled
-from pipelines.occlusion import OCCLUDERS, feet
+from pipelines.occlusion import OCCLUDERS, Hiders
 from shards.config import Config
 from shards.labels import NUM_CLASSES
 from shards.patches import Blend, Patch, window
 
 REFERENCE_HEIGHT: Final = 1024
 """Frame height in pixels that scales, crops and edge widths are given for."""
-
-_NOTHING: Final = -(2**30)  # a row above all others
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -183,10 +181,9 @@ def ground_of(semantic: UInt8[np.ndarray, "h w"], board: Board, ground: tuple[in
     return np.flatnonzero(np.isin(part, np.array(ground, np.uint8)))
 
 
-def feet_of(semantic: UInt8[np.ndarray, "h w"], board: Board, occluders: tuple[int, ...]) -> Int32[np.ndarray, "_ _"]:
-    """On which row of a board the things stand that its pixels show, by the frame's trainIds; far above for none."""
-    part = feet(semantic, occluders)[board.top : board.top + board.height, board.left : board.left + board.width]
-    return np.where(part < 0, np.int32(_NOTHING), part - np.int32(board.top))
+def hiders_of(semantic: UInt8[np.ndarray, "h w"], board: Board, occluders: tuple[int, ...]) -> Hiders:
+    """What can hide objects on a board, from the frame's trainIds."""
+    return Hiders.of(semantic, occluders).cropped(board.left, board.top, board.width, board.height)
 
 
 def draw_place(
@@ -195,7 +192,7 @@ def draw_place(
     ground: Int64[np.ndarray, n],
     rules: PlacementRules,
     rng: np.random.Generator,
-    nearer: Int32[np.ndarray, "_ _"] | None = None,
+    hiders: Hiders | None = None,
 ) -> Placed | None:
     """Scale, mirror and place an object at random.
 
@@ -205,8 +202,7 @@ def draw_place(
         ground: flat indices of the pixels that objects can stand on.
         rules: the ranges.
         rng: the sample's randomness.
-        nearer: (h, w) of the board: on which of its rows the things of the frame stand, see `feet_of`; None: nothing
-            hides anything.
+        hiders: what of the frame can hide it; None: nothing hides anything.
 
     Returns:
         The object at its place; None where it does not fit, or nothing of it is seen.
@@ -245,19 +241,19 @@ def draw_place(
     seed = int(rng.integers(2**32)) if rules.noise == "frame" else 0
     blend = Blend(rules.blend, sigma, rules.style, rules.sharpness, rules.noise, seed)
     patch, hidden = Patch(thing.rgb, thing.mask, left, top, blend), 0
-    if nearer is not None:
-        patch, hidden = _behind(patch, board, nearer)
+    if hiders is not None:
+        patch, hidden = _behind(patch, board, hiders)
         if not patch.mask.any():
             return None
     return Placed(patch, scale, flip, foot is not None, top + h - 1, hidden)
 
 
-def _behind(patch: Patch, board: Board, nearer: Int32[np.ndarray, "_ _"]) -> tuple[Patch, int]:
+def _behind(patch: Patch, board: Board, hiders: Hiders) -> tuple[Patch, int]:
     """Take off what is hidden: the patch in the box around what is left of it, and how many pixels that cost."""
     foot = patch.top + len(patch.mask) - 1
     free = np.ones_like(patch.mask)
     inside, part = window(free.shape, patch.left, patch.top, board.width, board.height)
-    free[part] = nearer[inside] <= foot
+    free[part] = ~hiders.hide(inside, foot)
     for item in board.placed:
         if item.foot > foot:
             other = item.patch

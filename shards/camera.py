@@ -2,15 +2,16 @@
 
 Brightness is Rec. 601's luma, in grey levels 0..255.
 
-Sharpness is the root of the mean squared Laplacian over the mean squared gradient: the typical number of radians that
-brightness turns through from pixel to pixel. Contrast cancels out, so that a road without texture does not count as
-blurred; what the frame's noise adds to both means is taken off first. It is Hjorth's mobility (EEG analysis based on
-time domain properties, 1970) of a picture's gradient; that it tells how sharp an object should be is a GUESS.
+Sharpness is the root of the mean squared Laplacian over the mean squared gradient, in radians a pixel: Hjorth's
+mobility (EEG analysis based on time domain properties, 1970) of a picture's gradient. Of an edge that a Gaussian of s
+pixels blurred it is 1 / (sqrt(2) s), however strong the edge is and however many there are; so a road with little
+texture does not count as blurred. Both pictures are smoothed before, and what is left of the frame's noise is taken
+off. That it tells how sharp an object should be is a GUESS.
 """
 
 from __future__ import annotations
 
-from math import sqrt
+from math import hypot, sqrt
 from typing import Final
 
 import cv2
@@ -22,6 +23,7 @@ from shards.rng import generator
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 _NOISE: Final = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 _LAPLACIAN: Final = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
+_LEAST_SLOPE: Final = 0.05  # mean squared gradient below which a picture is flat
 _EMPTY: Final = 1e-4  # coverage below which a pixel has no colour of its own
 
 MAX_BLUR: Final = 4.0
@@ -30,30 +32,35 @@ GUESS"""
 MAX_NOISE: Final = 16.0
 """Greatest standard deviation in grey levels of the noise that is added. GUESS"""
 _STEPS: Final = 7  # halvings of the range of the blur: to 1/32 pixel
+_SMOOTH: Final = 1.5  # pixels: standard deviation of the Gaussian that smooths noise before sharpness is measured
+_SLOPE, _BEND = 0.0149, 0.0119  # what white noise of variance 1 adds to mean gradient^2 and Laplacian^2 after that
 _BLOCK: Final = 8  # side in pixels of the blocks whose noise is measured apart
 _QUARTILE: Final = 0.882  # of such blocks of white noise, as a share of their mean: measured over 200 000 blocks
 
 
-def sharpness(luma: Float32[np.ndarray, "h w"], inner: Bool[np.ndarray, "h w"], noise: float = 0.0) -> float | None:
+def sharpness(
+    luma: Float32[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"], blur: float = 0.0, noise: float = 0.0
+) -> float | None:
     """How fast brightness changes from pixel to pixel: sqrt(mean(Laplacian^2) / mean(gradient^2)).
 
     Args:
         luma: (H, W) float32.
-        inner: (H, W) bool: pixels that count; they and their four neighbours are looked at.
-        noise: standard deviation of white noise, whose part is taken off.
+        mask: (H, W) bool: the pixels that are known. Those that count lie 1 pixel inside of them.
+        blur: standard deviation in pixels of a blur that it is asked for.
+        noise: standard deviation of white noise, whose part is taken off; it is not blurred.
 
     Returns:
-        Radians a pixel, about 0..2.8; None where there is nothing but noise, or no pixel at all.
+        Radians a pixel; None where there is nothing but noise, or no pixel at all.
     """
+    inner = _eroded(mask)
     if not inner.any():
         return None
-    # The gradient between neighbours, each way, and the Laplacian; white noise adds 2 + 2 and 20 times its variance.
-    across, down = np.zeros_like(luma), np.zeros_like(luma)
-    across[:, :-1], down[:-1] = luma[:, 1:] - luma[:, :-1], luma[1:] - luma[:-1]
-    slope = float(np.mean(np.square(across[inner]) + np.square(down[inner]), dtype=np.float64))
-    bend = float(np.mean(np.square(_filtered(luma, _LAPLACIAN)[inner]), dtype=np.float64))
-    slope, bend = slope - 4 * noise**2, bend - 20 * noise**2
-    if slope <= max(4 * noise**2, 0.25) or bend <= 0:
+    soft = _softened(luma, mask.astype(np.float32), hypot(_SMOOTH, blur))
+    across, down = np.zeros_like(soft), np.zeros_like(soft)
+    across[:, :-1], down[:-1] = soft[:, 1:] - soft[:, :-1], soft[1:] - soft[:-1]
+    slope = float(np.mean(np.square(across[inner]) + np.square(down[inner]), dtype=np.float64)) - _SLOPE * noise**2
+    bend = float(np.mean(np.square(_filtered(soft, _LAPLACIAN)[inner]), dtype=np.float64)) - _BEND * noise**2
+    if slope <= max(_SLOPE * noise**2, _LEAST_SLOPE) or bend <= 0:
         return None
     return sqrt(bend / slope)
 
@@ -95,25 +102,21 @@ def as_sharp(
     Returns:
         (h, w, 3) uint8, as it was where either has no structure to judge by.
     """
-    around = _luma(place)
-    everywhere = _eroded(np.ones(around.shape, bool))
-    wanted = sharpness(around, everywhere, noise_level(around, everywhere) or 0.0)
-    luma, inner = _luma(rgb), _eroded(mask)
-    found = sharpness(luma, inner)
+    around, everywhere = _luma(place), np.ones(place.shape[:2], bool)
+    wanted = sharpness(around, everywhere, noise=noise_level(around, _eroded(everywhere)) or 0.0)
+    luma = _luma(rgb)
+    found = sharpness(luma, mask)
     if wanted is None or found is None or found <= wanted:
         return rgb
-    cover = mask.astype(np.float32)
     low, high = 0.0, min(MAX_BLUR, min(mask.shape) / 8)
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        soft = _blurred(luma * cover, middle) / np.maximum(_blurred(cover, middle), _EMPTY)
-        reached = sharpness(soft, inner)
+        reached = sharpness(luma, mask, middle)
         if reached is not None and reached > wanted:
             low = middle
         else:
             high = middle
-    weight = np.maximum(_blurred(cover, high), _EMPTY)[..., None]
-    soft = _blurred(rgb * cover[..., None], high) / weight
+    soft = _softened(rgb.astype(np.float32), mask.astype(np.float32)[..., None], high)
     return np.where(mask[..., None], np.clip(np.rint(soft), 0, 255), 0).astype(np.uint8)
 
 
@@ -166,6 +169,12 @@ def _blocks(array: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "rows colu
 
 def _filtered(luma: Float32[np.ndarray, "h w"], kernel: np.ndarray) -> Float32[np.ndarray, "h w"]:
     return np.asarray(cv2.filter2D(luma, cv2.CV_32F, kernel), np.float32)
+
+
+def _softened(array: np.ndarray, cover: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur what is covered; the rest is not mixed in."""
+    weight = np.maximum(_blurred(cover, sigma), _EMPTY).reshape(cover.shape)
+    return np.asarray(_blurred(array * cover, sigma) / weight, np.float32)
 
 
 def _blurred(array: np.ndarray, sigma: float) -> np.ndarray:

@@ -9,8 +9,8 @@ and of u the pixels on M are taken; all others stay the frame's own, so that the
 
 Three things about `seamlessClone` are made up for here. It takes 3 pixels off the mask before it solves, so the mask
 is given 3 pixels wider, and the object's colours are continued there. It inverts the mask that it is given, in place,
-so it gets a copy. And it needs the box to lie in the frame, so a frame is continued beyond its edge where an object
-crosses it.
+so it gets one that nobody needs afterwards. And it needs the box to lie in the frame, so a frame is continued beyond
+its edge where an object crosses it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def cloned(
     wide = cv2.dilate((cover > 0).astype(np.uint8) * 255, np.ones((3, 3), np.uint8), iterations=_EATEN)
     x, y, box_width, box_height = cv2.boundingRect(wide)
     middle = (x + box_width // 2, y + box_height // 2)  # of the box, as seamlessClone counts, so that nothing moves
-    mixed = cv2.seamlessClone(source, target, np.array(wide, np.uint8), middle, cv2.NORMAL_CLONE)
+    mixed = cv2.seamlessClone(source, target, np.asarray(wide, np.uint8), middle, cv2.NORMAL_CLONE)
     inside = np.asarray(mixed, np.uint8)[_MARGIN : _MARGIN + height, _MARGIN : _MARGIN + width]
     return np.where(mask[..., None], inside, 0).astype(np.uint8)
 

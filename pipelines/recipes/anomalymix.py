@@ -48,7 +48,7 @@ from pydantic import Field, model_validator
 
 from pipelines.cutout import eroded
 from pipelines.mixing import Change
-from pipelines.placement import Board, PlacementRules, Share, draw_place, feet_of, ground_of
+from pipelines.placement import Board, PlacementRules, Share, draw_place, ground_of, hiders_of
 from pipelines.recipe import Scene, Sources
 from pipelines.sources.balance import Balance, BalanceRules
 from pipelines.sources.frames import FrameConfig, FrameSource, OverPlainFrames
@@ -237,7 +237,7 @@ class AnomalyMix(OverPlainFrames):
         ground = np.empty(0, np.int64)
         if config.placement != "uniform":
             ground = ground_of(scene.semantic, board, config.ground)
-        nearer = feet_of(scene.semantic, board, config.occluders) if config.occlusion else None
+        hiders = hiders_of(scene.semantic, board, config.occluders) if config.occlusion else None
         min_visible = max(1, round(config.min_visible * board.unit**2))
         for _ in range(int(rng.integers(config.objects[0], config.objects[1] + 1))):
             for _ in range(config.max_tries):
@@ -249,7 +249,7 @@ class AnomalyMix(OverPlainFrames):
                     if row not in rejected:  # few objects are drawn again and again
                         rejected.append(row)
                     continue
-                placed = draw_place(cutout, board, ground, config, rng, nearer)
+                placed = draw_place(cutout, board, ground, config, rng, hiders)
                 if placed is not None and board.put(placed, min_visible):
                     items.append(item)
                     break

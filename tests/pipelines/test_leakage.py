@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines.recipes.anomalymix import AnomalyMixConfig
 from pipelines.sources.leakage import BENCHMARK_CATEGORIES, held_out
 from pipelines.sources.objects import STREET_CATEGORIES, ObjectRules, ObjectSource
 from pipelines.toy.categories import CATEGORIES
@@ -50,3 +53,14 @@ def test_what_is_held_out_still_counts_as_it_was() -> None:
     """It changes which objects are pasted, not which of the others count as hidden: only the street lies in front."""
     assert ObjectRules().held_out == ()
     assert ObjectRules(held_out=("dog",)).exclude_categories == STREET_CATEGORIES
+
+
+def test_the_documentation_lists_them() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "mixing.md").read_text(encoding="utf-8")
+    animals = ", ".join(sorted(BENCHMARK_CATEGORIES["animals"]))
+    for name, categories in BENCHMARK_CATEGORIES.items():
+        (row,) = (line for line in text.splitlines() if line.startswith("| `") and f"`{name}`" in line.split("|")[1])
+        told = row.split("|")[2].replace("the animals", animals)
+        assert sorted(told.strip().split(", ")) == sorted(categories)
+    for field in re.findall(r"(?:^| )--set (\w+)=|^\| `(\w+)` \| (?!cat|dog|bear|bird|the|air)", text, re.MULTILINE):
+        assert "".join(field) in {*AnomalyMixConfig.model_fields, *BENCHMARK_CATEGORIES}

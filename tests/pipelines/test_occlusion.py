@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pipelines.cutout import Cutout
-from pipelines.occlusion import OCCLUDERS, feet
-from pipelines.placement import Board, Placed, PlacementRules, draw_place, feet_of
+from pipelines.occlusion import OCCLUDERS, Hiders
+from pipelines.placement import Board, Placed, PlacementRules, draw_place, hiders_of
 from shards.labels import TRAIN_CLASSES
 from shards.patches import Patch
 from shards.rng import generator
@@ -13,46 +13,67 @@ from shards.rng import generator
 ROAD, POLE, LIGHT, PERSON, CAR, BICYCLE, VOID = 0, 5, 6, 11, 13, 18, 255
 
 
-def naive(semantic: np.ndarray, occluders: tuple[int, ...]) -> np.ndarray:
-    """Pixel by pixel: follow the piece, or go down the column."""
+GROUPS = ((5, 6, 7), (11, 12, 17, 18), (0, 1, 2, 3, 4, 8, 9, 10, 13, 14, 15, 16))
+
+
+def piece(
+    semantic: np.ndarray, names: set[int], start: tuple[int, int], box: tuple[slice, slice]
+) -> set[tuple[int, int]]:
+    """All pixels of these names that hang together with one of them within a box."""
+    todo, seen = [start], {start}
+    while todo:
+        y, x = todo.pop()
+        for near in [(y + a, x + b) for a in (-1, 0, 1) for b in (-1, 0, 1)]:
+            inside = box[0].start <= near[0] < box[0].stop and box[1].start <= near[1] < box[1].stop
+            if inside and near not in seen and int(semantic[near]) in names:
+                seen.add(near)
+                todo.append(near)
+    return seen
+
+
+def naive(semantic: np.ndarray, occluders: tuple[int, ...], box: tuple[slice, slice], foot: int) -> np.ndarray:
+    """Pixel by pixel: gather its piece, and look where that stands."""
     height, width = semantic.shape
-    out = np.full((height, width), -1)
-    groups = [(5, 6, 7), (11, 12, 17, 18)]
-    for y in range(height):
-        for x in range(width):
+    out = np.zeros((height, width), bool)
+    for y in range(box[0].start, box[0].stop):
+        for x in range(box[1].start, box[1].stop):
             kind = int(semantic[y, x])
             if kind not in occluders:
                 continue
-            group = next((group for group in groups if kind in group), None)
-            if group is None:
-                row = y
-                while row + 1 < height and int(semantic[row + 1, x]) in occluders:
-                    row += 1
-                out[y, x] = row
+            group = next(group for group in GROUPS if kind in group)
+            names = set(group) & set(occluders)
+            if group != GROUPS[2]:
+                whole = piece(semantic, names, (y, x), (slice(0, height), slice(0, width)))
+                out[y, x] = max(row for row, _ in whole) > foot
                 continue
-            todo, seen = [(y, x)], {(y, x)}
-            while todo:
-                row, column = todo.pop()
-                for near in [(row + a, column + b) for a in (-1, 0, 1) for b in (-1, 0, 1)]:
-                    inside = 0 <= near[0] < height and 0 <= near[1] < width
-                    if (
-                        inside
-                        and near not in seen
-                        and int(semantic[near]) in group
-                        and int(semantic[near]) in occluders
-                    ):
-                        seen.add(near)
-                        todo.append(near)
-            out[y, x] = max(row for row, _ in seen)
-    return out
+            for row, column in piece(semantic, names, (y, x), box):
+                while row + 1 < height and int(semantic[row + 1, column]) in names:
+                    row += 1
+                out[y, x] |= row > foot
+    return out[box]
 
 
-@pytest.mark.parametrize("occluders", [OCCLUDERS, (5,), (11, 13), ()])
-def test_feet_against_a_naive_loop(occluders: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("occluders", [OCCLUDERS, (5,), (2, 11, 13), ()])
+def test_against_a_naive_loop(occluders: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
-    for _ in range(8):
-        semantic = rng.choice([ROAD, ROAD, ROAD, POLE, LIGHT, PERSON, CAR, BICYCLE, VOID], (14, 11)).astype(np.uint8)
-        np.testing.assert_array_equal(feet(semantic, occluders), naive(semantic, occluders))
+    counted = 0
+    for _ in range(12):
+        semantic = rng.choice([ROAD, ROAD, ROAD, POLE, LIGHT, PERSON, CAR, CAR, BICYCLE, VOID], (14, 11)).astype(
+            np.uint8
+        )
+        hiders = Hiders.of(semantic, occluders)
+        for _ in range(6):
+            top, left = int(rng.integers(10)), int(rng.integers(8))
+            box = slice(top, int(rng.integers(top + 1, 15))), slice(left, int(rng.integers(left + 1, 12)))
+            foot = box[0].stop - 1
+            found = hiders.hide(box, foot)
+            np.testing.assert_array_equal(found, naive(semantic, occluders, box, foot))
+            counted += found.sum()
+            # In a crop that holds the box: the same.
+            part = hiders.cropped(left, top, 11 - left, 14 - top)
+            moved = slice(0, box[0].stop - top), slice(0, box[1].stop - left)
+            np.testing.assert_array_equal(part.hide(moved, foot - top), found)
+    assert bool(counted) == bool(occluders)
 
 
 def test_occluders_are_the_movable_and_the_thin() -> None:
@@ -70,7 +91,8 @@ def street() -> np.ndarray:
     semantic[8:14, 53:60] = LIGHT
     semantic[30:80, 120:126] = PERSON
     semantic[40:44, 126:140] = PERSON
-    semantic[20:30, 10:40] = CAR
+    semantic[20:28, 10:40] = CAR
+    semantic[28:30, 14:18] = semantic[28:30, 32:36] = CAR  # on two wheels
     return semantic
 
 
@@ -83,7 +105,7 @@ def put(semantic: np.ndarray, left: int, top: int, side: int = 20, board: Board 
     )  # fmt: skip
     thing = Cutout(np.full((side, side, 3), 200, np.uint8), np.ones((side, side), bool))
     ground = np.array([(top + side - 1) * board.width + left + side // 2])
-    return draw_place(thing, board, ground, rules, generator(0, "test"), feet_of(semantic, board, OCCLUDERS))
+    return draw_place(thing, board, ground, rules, generator(0, "test"), hiders_of(semantic, board, OCCLUDERS))
 
 
 def covered(placed: Placed, shape: tuple[int, ...]) -> np.ndarray:
@@ -105,8 +127,8 @@ def covered(placed: Placed, shape: tuple[int, ...]) -> np.ndarray:
         (45, 0, 15 * 3 + 6 * 7),  # behind the pole and its light
         (125, 38, 20 + 4 * 14),  # body and arm
         (125, 70, 0),
-        (10, 15, 0),  # before the car
-        (10, 5, 5 * 20),  # behind it
+        (10, 10, 0),  # before the car, whose wheels stand on row 29
+        (10, 9, 8 * 20 + 4),  # behind it, though lower than its sill
     ],
 )
 def test_what_stands_nearer_hides(left: int, top: int, hidden: int) -> None:
@@ -119,12 +141,25 @@ def test_what_stands_nearer_hides(left: int, top: int, hidden: int) -> None:
     square = np.zeros(semantic.shape, bool)
     square[top : top + 20, left : left + 20] = True
     seen = covered(placed, semantic.shape)
-    np.testing.assert_array_equal(seen, square & (feet(semantic) <= top + 19))
+    assert not (seen & ~square).any()
+    assert set(np.unique(semantic[square & ~seen])) <= {POLE, LIGHT, PERSON, CAR}
     # In the box around what is left, black where it is hidden.
     assert placed.patch.mask.any(axis=0)[[0, -1]].all()
     assert placed.patch.mask.any(axis=1)[[0, -1]].all()
     assert not placed.patch.rgb[~placed.patch.mask].any()
     assert (placed.patch.rgb[placed.patch.mask] == 200).all()
+
+
+def test_of_a_row_of_cars_the_part_behind_an_object_counts() -> None:
+    """One piece of cars, from row 49 on the left to row 89 on the right: on the left, row 60 is in front of it."""
+    semantic = np.zeros((100, 200), np.uint8)
+    for number, bottom in enumerate((50, 60, 70, 80, 90)):
+        semantic[bottom - 25 : bottom, 20 + 30 * number : 50 + 30 * number] = CAR
+    left, right = put(semantic, 25, 41), put(semantic, 145, 61)
+    assert left is not None
+    assert left.occluded == 0
+    assert right is not None
+    assert right.occluded == 16 * 20  # the last car begins on row 65
 
 
 def test_wholly_hidden_is_not_placed() -> None:

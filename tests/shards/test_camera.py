@@ -35,31 +35,55 @@ def inner(shape: tuple[int, ...]) -> np.ndarray:
     return np.pad(np.ones((shape[0] - 2, shape[1] - 2), bool), 1)
 
 
-def test_sharpness_against_a_naive_loop() -> None:
-    luma = np.random.default_rng(1).uniform(0, 255, (9, 11)).astype(np.float32)
-    counts = inner(luma.shape) & (np.random.default_rng(2).random(luma.shape) < 0.7)
+def naive_sharpness(luma: np.ndarray, mask: np.ndarray, sigma: float) -> float:
+    """Pixel by pixel: a Gaussian mean of what is known, then slopes and bends where all neighbours are known."""
+    height, width = luma.shape
+    known = [(y, x) for y, x in np.ndindex(height, width) if mask[y, x]]
+    soft = np.zeros(luma.shape)
+    for y, x in np.ndindex(height, width):
+        weights = [math.exp(-((y - v) ** 2 + (x - u) ** 2) / (2 * sigma**2)) for v, u in known]
+        soft[y, x] = sum(w * float(luma[at]) for w, at in zip(weights, known, strict=True)) / sum(weights)
     slope, bend = [], []
-    for y in range(9):
-        for x in range(11):
-            if counts[y, x]:
-                here = float(luma[y, x])
-                near = [float(luma[y + dy, x + dx]) for dy, dx in ((1, 0), (0, 1), (-1, 0), (0, -1))]
-                slope.append((near[0] - here) ** 2 + (near[1] - here) ** 2)
-                bend.append((sum(near) - 4 * here) ** 2)
-    expected = math.sqrt(np.mean(bend) / np.mean(slope))
-    assert sharpness(luma, counts) == pytest.approx(expected, rel=1e-5)
-    assert sharpness(luma, np.zeros_like(counts)) is None
-    assert sharpness(np.full((9, 11), 50, np.float32), inner((9, 11))) is None
+    for y, x in known:
+        if 0 < y < height - 1 and 0 < x < width - 1 and mask[y - 1 : y + 2, x - 1 : x + 2].all():
+            near = [soft[y + dy, x + dx] for dy, dx in ((1, 0), (0, 1), (-1, 0), (0, -1))]
+            slope.append((near[0] - soft[y, x]) ** 2 + (near[1] - soft[y, x]) ** 2)
+            bend.append((sum(near) - 4 * soft[y, x]) ** 2)
+    return math.sqrt(np.mean(bend) / np.mean(slope))
 
 
-def test_sharpness_knows_waves_and_not_contrast() -> None:
-    """Of a wave of k radians a pixel the Laplacian is 2 - 2 cos k of it, and the gradient the root of that."""
-    across = np.arange(256, dtype=np.float32)
-    for k in (0.1, 0.5, 1.5):
-        wave = np.tile(np.cos(k * across), (64, 1)).astype(np.float32)
-        expected = math.sqrt(2 - 2 * math.cos(k))
-        for contrast in (10, 100):
-            assert sharpness(contrast * wave, inner(wave.shape)) == pytest.approx(expected, rel=0.02)
+@pytest.mark.parametrize("blur", [0.0, 2.0])
+def test_sharpness_against_a_naive_loop(blur: float) -> None:
+    luma = np.random.default_rng(1).uniform(0, 255, (14, 17)).astype(np.float32)
+    mask = np.ones(luma.shape, bool)
+    mask[0, :9] = mask[3:6, 10] = mask[12:, 3:] = False
+    expected = naive_sharpness(luma, mask, math.hypot(1.5, blur))
+    assert sharpness(luma, mask, blur) == pytest.approx(expected, rel=1e-3)  # the kernel ends at 4 sigma
+    assert sharpness(luma, np.zeros_like(mask)) is None
+    assert sharpness(np.full((9, 11), 50, np.float32), np.ones((9, 11), bool)) is None
+
+
+def test_sharpness_knows_how_soft_edges_are_and_nothing_else() -> None:
+    everywhere = np.ones((96, 256), bool)
+    for edges in (1, 5):
+        for contrast in (20, 100):
+            luma = np.zeros((96, 256), np.float32)
+            for number in range(edges):
+                luma[:, 256 * (number + 1) // (edges + 1) :] += contrast * (-1) ** number
+            for sigma in (1.0, 2.0, 4.0):
+                soft = np.asarray(cv2.GaussianBlur(luma, (0, 0), sigma), np.float32)
+                expected = 1 / (math.sqrt(2) * math.hypot(sigma, 1.5))
+                assert sharpness(soft, everywhere) == pytest.approx(expected, rel=0.05)
+                assert sharpness(luma, everywhere, sigma) == pytest.approx(expected, rel=0.05)
+                noisy = soft + np.random.default_rng(2).normal(0, 5, soft.shape).astype(np.float32)
+                if contrast == 100:
+                    assert sharpness(noisy, everywhere, noise=5.0) == pytest.approx(expected, rel=0.15)
+
+
+def test_noise_alone_is_no_structure() -> None:
+    noise = np.random.default_rng(3).normal(100, 6, (200, 200)).astype(np.float32)
+    assert sharpness(noise, np.ones((200, 200), bool), noise=6.0) is None
+    assert sharpness(noise, np.ones((200, 200), bool)) is not None
 
 
 @pytest.mark.parametrize("sigma", [1.0, 2.0, 5.0, 12.0])
