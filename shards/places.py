@@ -122,6 +122,8 @@ class RemotePath(PosixPath):
 
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
         """Make the folder, and those above it, where the store has such a thing."""
+        if _kind(self) in _OBJECT_STORES:
+            return  # a slip of the finger must not make a bucket
         with _told(self) as (store, path):
             store.makedirs(path, exist_ok=True)
 
@@ -162,11 +164,11 @@ def write_remotely(path: RemotePath, content: bytes | Callable[[IO[bytes]], None
         local.flush()
         size = os.fstat(local.fileno()).st_size
         with _told(path) as (store, target):
-            store.makedirs(target.rpartition("/")[0], exist_ok=True)
             if _kind(path) in _OBJECT_STORES:
                 store.put_file(local.name, target)
             else:
                 folder, _, name = target.rpartition("/")
+                store.makedirs(folder, exist_ok=True)
                 temporary = f"{folder}/{temporary_name(name)}"
                 store.put_file(local.name, temporary)
                 store.mv(temporary, target)
