@@ -1,17 +1,33 @@
-"""Files of results: each whole or not at all, in a folder that is made where it is missing."""
+"""Files of results: each whole or not at all, in a folder that is made where it is missing; and what
+damaged files of arrays raise.
+"""
 
 from __future__ import annotations
 
 import io
 import json
+import struct
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from shards.errors import UserError
 from shards.writer import write_atomically
+
+BROKEN: Final = (
+    *(ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError, OverflowError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, SyntaxError, tokenize.TokenError),
+)
+"""What the readers of .npy, .npz and HDF5 raise, beside OSError, at a file that is damaged or none of theirs.
+
+NumPy parses the header as Python (SyntaxError, TokenError) and takes its word for the size (MemoryError); `zipfile`
+meets ciphers and methods that it does not know (RuntimeError). None of it is ours: `UserError` and `BadInput` pass.
+"""
 
 
 def write_bytes(path: Path, content: bytes) -> None:

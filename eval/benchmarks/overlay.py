@@ -8,11 +8,11 @@ The differences are shared instead of the pictures because Cityscapes may not be
 from __future__ import annotations
 
 import io
-import zipfile
 
 import numpy as np
 from jaxtyping import UInt8
 
+from eval.files import BROKEN
 from shards.errors import BadInput
 
 KEY = "rgb"
@@ -38,7 +38,7 @@ def add_overlay(image: UInt8[np.ndarray, "h w 3"], data: bytes, name: str = "ove
             overlay = arrays[KEY]
     except KeyError as error:
         raise BadInput("unreadable-overlay", f"{name} holds no array named {KEY!r}") from error
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, *BROKEN) as error:
         raise BadInput("unreadable-overlay", f"{name} is no .npz file that holds the array {KEY!r}") from error
     if overlay.dtype.kind not in "iu":
         raise BadInput("unreadable-overlay", f"{name} holds {overlay.dtype} where signed integers are expected")
