@@ -94,6 +94,24 @@ TWO_AND_UP = encoding(
 """RoadAnomaly."""
 
 
+def two_and_up_or_plain(labels: Iterable[UInt8[np.ndarray, "_h _w"]]) -> tuple[Encoding, tuple[str, ...]]:
+    """How a set stores its labels that may be RoadAnomaly as published, or a mirror of it that stores 0 and 1.
+
+    Only the whole set tells: a frame of the original may hold 1, which is known there, and no anomaly.
+
+    Args:
+        labels: as stored, of all frames.
+
+    Returns:
+        The encoding, and a note for people where it is the mirror's: where no label holds a 2.
+    """
+    # All are read, not only up to the first 2: a broken one is told now.
+    of_each = [bool(((stored >= 2) & (stored != IGNORE)).any()) for stored in labels]
+    if any(of_each):
+        return TWO_AND_UP, ()
+    return PLAIN, ("No label holds a 2: taken as a processed mirror, in which 1 is the anomaly.",)
+
+
 def _look_up(stored: UInt8[np.ndarray, "h w"], table: bytes) -> UInt8[np.ndarray, "h w"]:
     # 1.8 ms for 2048x1024 pixels, where table[stored] takes 4.4.
     found: UInt8[np.ndarray, "h w"] = cv2.LUT(stored, np.frombuffer(table, np.uint8)).astype(np.uint8, copy=False)

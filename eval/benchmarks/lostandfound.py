@@ -17,15 +17,16 @@ The evaluator of SegmentMeIfYouCan judges lists of frames (`split`):
 | train-valid | 1030 | 6 of the 1036 frames of train, for the same reason |
 | test, train | 1203, 1036 | nothing |
 
-It lists the void ones by their places in the sorted names, which holds for a whole split only. In a partial copy they
-are recognised by what they are: labels that are void everywhere. A list of one's own goes before both: `exclude`.
+It lists the void ones by their places in the sorted names, which holds for a whole split only; the labels at those
+places are read, to see that it does. In a partial copy the void ones are recognised by what they are: labels that are
+void everywhere. A list of one's own goes before both: `exclude`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -158,7 +159,9 @@ def _official_choice(
         return frames, ()
     whole = _SPLITS[split]
     if len(frames) == whole.frames:
-        void = {frames[place].name for place in whole.void}
+        listed = [frames[place] for place in whole.void]
+        _check_void(listed, split)
+        void = {frame.name for frame in listed}
         gone = plural(len(void), "frame is", "frames are")
         notes = [f"{gone} left out by the official list: void everywhere in the labels."]
     else:
@@ -175,6 +178,21 @@ def _official_choice(
         notes.append(f"{known} left out for children or bicycles: known classes.")
         kept = strange
     return kept, tuple(notes)
+
+
+def _check_void(frames: Sequence[BenchmarkFrame], split: str) -> None:
+    """See that the frames at the official places are void: in a copy that sorts otherwise, labels would be lost.
+
+    Raises:
+        UserError: one of them has a label, or cannot be read.
+    """
+    labelled = [frame for frame in frames if read_stored_label(frame).any()]
+    if labelled:
+        raise UserError(
+            f"{len(labelled)} of the {len(frames)} frames at the places that the official list of {split} leaves out "
+            f"have a label, the first {labelled[0].name}: the names sort in another order than those of the "
+            "published set. Unpack gtCoarse.zip again, or give a list of your own by --set exclude=FILE."
+        )
 
 
 def _own_choice(frames: tuple[BenchmarkFrame, ...], file: Path) -> tuple[tuple[BenchmarkFrame, ...], tuple[str, ...]]:

@@ -17,12 +17,11 @@ import json
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from eval.benchmarks.encoding import TWO_AND_UP
+from eval.benchmarks.encoding import two_and_up_or_plain
 from eval.benchmarks.folders import candidates, flat_frames, images_in, is_flat, wrong_folder
 from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet, read_stored_label
 from shards.cards import Card
 from shards.errors import UserError
-from shards.labels import IGNORE
 from shards.plural import plural
 
 CARD = Card(
@@ -56,12 +55,8 @@ def find(folder: Path) -> list[BenchmarkSet]:
 def _read_set(folder: Path) -> BenchmarkSet:
     flat = is_flat(folder)
     frames = flat_frames(folder) if flat else _official_frames(folder)
-    highest = max(_highest(frame) for frame in frames)
-    notes: tuple[str, ...] = ()
-    if highest >= 2:
-        frames = tuple(replace(frame, encoding=TWO_AND_UP) for frame in frames)
-    else:
-        notes = ("No label holds a 2: taken as a processed mirror, in which 1 is the anomaly.",)
+    stored_as, notes = two_and_up_or_plain(map(read_stored_label, frames))
+    frames = tuple(replace(frame, encoding=stored_as) for frame in frames)
     return BenchmarkSet(folder.name, CARD.name, "flat" if flat else "official", frames, notes, 60)
 
 
@@ -104,9 +99,3 @@ def _listed(file: Path) -> list[str] | None:
     suffixes = (".jpg", ".jpeg", ".png", ".webp")
     plain = [PurePosixPath(name).name for name in names]
     return sorted({name.rsplit(".", 1)[0] if name.lower().endswith(suffixes) else name for name in plain})
-
-
-def _highest(frame: BenchmarkFrame) -> int:
-    stored = read_stored_label(frame)
-    valid = stored[stored != IGNORE]
-    return int(valid.max()) if valid.size else 0

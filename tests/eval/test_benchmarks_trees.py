@@ -80,23 +80,38 @@ def test_lost_and_found_values_and_official_lists(lost: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("split", "whole", "valid", "gone"), [("test", 1203, 1186, [17, 793]), ("train", 1036, 1030, [44, 614])]
+    ("split", "whole", "valid", "gone"),
+    [
+        ("test", 1203, 1186, (17, 37, 55, 72, 91, 110, 129, 153, 174, 197, 218, 353, 490, 618, 686, 792, 793)),
+        ("train", 1036, 1030, (44, 67, 88, 109, 131, 614)),
+    ],
 )
 def test_lost_and_found_whole_splits_follow_the_list_of_places(
-    tmp_path: Path, split: str, whole: int, valid: int, gone: list[int]
+    tmp_path: Path, split: str, whole: int, valid: int, gone: tuple[int, ...]
 ) -> None:
     root = tmp_path / "LostAndFound"
     (root / "leftImg8bit" / split / "02_S").mkdir(parents=True)
-    (root / "gtCoarse" / split / "02_S").mkdir(parents=True)
-    # Names only: a whole split is recognised without reading a label.
+    masks = root / "gtCoarse" / split / "02_S"
+    masks.mkdir(parents=True)
+    # Names only, but for the labels at those places: no other one is read.
     for k in range(whole):
         (root / "leftImg8bit" / split / "02_S" / f"02_S_{k:06d}_000000_leftImg8bit.png").touch()
-        (root / "gtCoarse" / split / "02_S" / f"02_S_{k:06d}_000000_gtCoarse_labelIds.png").touch()
+        (masks / f"02_S_{k:06d}_000000_gtCoarse_labelIds.png").touch()
+    for k in gone:
+        save(masks / f"02_S_{k:06d}_000000_gtCoarse_labelIds.png", 0, 0)
     found = one("lostandfound", root, f"split={split}-valid")
     names = {frame.name for frame in found.frames}
     assert len(names) == found.published == valid
     assert not names & {f"02_S_{place:06d}_000000" for place in gone}
     assert f"02_S_{gone[0] - 1:06d}_000000" in names
+    # In a copy whose names sort otherwise, another frame lies there.
+    save(masks / f"02_S_{gone[-1]:06d}_000000_gtCoarse_labelIds.png", 0, 1)
+    with pytest.raises(UserError, match=rf"^1 of the {len(gone)} frames .* label, the first 02_S_{gone[-1]:06d}_"):
+        find_sets("lostandfound", root, [f"split={split}-valid"])
+    (masks / f"02_S_{gone[0]:06d}_000000_gtCoarse_labelIds.png").write_bytes(b"")
+    with pytest.raises(UserError, match=rf"02_S_{gone[0]:06d}_000000"):
+        find_sets("lostandfound", root, [f"split={split}-valid"])
+    assert len(one("lostandfound", root, f"split={split}").frames) == whole
 
 
 def test_lost_and_found_own_list(lost: Path, tmp_path: Path) -> None:
