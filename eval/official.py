@@ -8,7 +8,6 @@ maps wait on disk until then: in memory, those of thirty frames and six scores w
 from __future__ import annotations
 
 import itertools
-import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from jaxtyping import Float32, UInt8
 from eval.benchmarks import BenchmarkSet
 from eval.metrics.binned import CONVENTION, BinnedResult
 from eval.metrics.component import ComponentMetrics, ComponentResult, Sizes, convention
+from eval.metrics.frame import mean_figures
 from eval.protocols import PROTOCOLS, Protocol
 from shards.errors import UserError
 
@@ -55,10 +55,10 @@ def mean_over_frames(name: str, frames: Mapping[str, Mapping[str, float] | None]
     Raises:
         UserError: no frame has any; names the set.
     """
-    judged = [figures for figures in frames.values() if figures is not None]
-    if not judged:
+    means = mean_figures(frames.values())
+    if means is None:
         raise UserError(f"No frame of {name} holds both an anomaly and known pixels, so no frame has figures.")
-    return {figure: math.fsum(found[figure] for found in judged) / len(judged) for figure in judged[0]}
+    return means
 
 
 def room_needed(protocol: Protocol, pixels: int, scores: int) -> int:

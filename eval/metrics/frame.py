@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Mapping
 from typing import no_type_check
 
 import numpy as np
@@ -32,6 +34,21 @@ def judge_frame(keys: FrameKeys, *, reach: Reach = "first", tpr: float = TPR) ->
         above=below[2::2][::-1],
     )
     return judge([steps], keys.anomaly.size, keys.known.size, reach=reach, tpr=tpr)
+
+
+def mean_figures(frames: Iterable[Mapping[str, float] | None]) -> dict[str, float] | None:
+    """The mean of the figures that frames have on their own, in whatever order they come.
+
+    Args:
+        frames: figures of each by name, 0..1; None for a frame that has none, which is passed over.
+
+    Returns:
+        The means by name; None where no frame has any.
+    """
+    judged = [figures for figures in frames if figures is not None]
+    if not judged:
+        return None
+    return {name: math.fsum(figures[name] for figures in judged) / len(judged) for name in judged[0]}
 
 
 @compiled

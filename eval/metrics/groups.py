@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eval.metrics.conventions import TPR, Reach
+from eval.metrics.frame import mean_figures
 from eval.metrics.keys import FrameKeys
 from eval.metrics.pixel import PixelMetrics, PixelResult
 
@@ -121,11 +122,7 @@ def mean_of_groups(
     """
     found = {}
     for group, names in members(frames).items():
-        judged = [figures for name in names if (figures := alone[name]) is not None]
-        metrics = (
-            {figure: sum(row[figure] for row in judged) / len(judged) for figure in judged[0]} if judged else None
-        )
-        found[group] = GroupFigures(len(names), metrics)
+        found[group] = GroupFigures(len(names), mean_figures(alone[name] for name in names))
     return found
 
 

@@ -17,6 +17,7 @@ from eval.metrics import PixelMetrics
 from eval.metrics.frame import judge_frame
 from eval.metrics.groups import GroupedPixels, GroupFigures, mean_of_groups
 from eval.metrics.keys import FrameKeys, frame_keys
+from eval.official import mean_over_frames
 from eval.predictor import Predictor
 from eval.protocols import PROTOCOLS
 from eval.report.published import published_for, published_sets
@@ -101,6 +102,17 @@ def test_means_of_groups_pass_over_frames_of_one_class() -> None:
     assert mean is not None
     assert mean["AP"] == pytest.approx((first["AP"] + second["AP"]) / 2)
     assert figures["t6"] == GroupFigures(1, alone["b"])
+
+
+def test_the_mean_of_a_group_of_all_frames_is_that_of_the_set() -> None:
+    """To the last digit, whatever the order of the frames: results.json shows both."""
+    rng = np.random.default_rng(0)
+    alone = {f"f{index:02d}": {"AP": value} for index, value in enumerate(rng.random(50).tolist())}
+    turned = dict(reversed(alone.items()))
+    (group,) = mean_of_groups(dict.fromkeys(alone, "t5"), alone).values()
+    assert group.metrics == mean_over_frames("town", alone) == mean_over_frames("town", turned)
+    with pytest.raises(UserError, match="No frame of town holds both"):
+        mean_over_frames("town", {"f00": None})
 
 
 def test_groups_stand_in_the_results(worlds: Path, predictor: Predictor) -> None:

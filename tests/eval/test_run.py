@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,14 @@ from PIL import Image
 
 from eval.benchmarks import find_sets
 from eval.frame_figures import load_counts
+from eval.judge_scores import count_scores
 from eval.metrics import PixelMetrics
+from eval.metrics.groups import NO_GROUP, GroupedPixels
+from eval.metrics.keys import FrameKeys
 from eval.predictor import Prediction, Predictor
+from eval.protocols import PROTOCOLS
 from eval.run import evaluate
+from eval.scoremaps import find_pairs
 from shards.errors import UserError
 
 
@@ -102,8 +108,6 @@ def test_single_frames_are_written_and_read_back(
 def test_a_network_and_its_score_maps_are_judged_alike(worlds: Path, tmp_path: Path, predictor: Predictor) -> None:
     from eval.judge_scores import judge_scores
     from eval.predict import predict_images
-    from eval.protocols import PROTOCOLS
-    from eval.scoremaps import find_pairs
 
     for name, protocol in (
         ("dataset_AnomalyTrack", PROTOCOLS["smiyc-anomaly"]),
@@ -247,13 +251,40 @@ def content_of(folder: Path) -> dict[str, bytes]:
 def test_the_number_of_threads_changes_nothing(
     worlds: Path, tmp_path: Path, predictor: Predictor, protocol: str | None
 ) -> None:
-    from eval.protocols import PROTOCOLS
-
     sets = [found for name in ("smiyc", "roadanomaly") for found in find_sets(name, worlds)]
     rules = None if protocol is None else PROTOCOLS[protocol]
     for threads in (1, 3):
         evaluate(sets, predictor, (), tmp_path / str(threads), protocol=rules, workers=threads)
     assert content_of(tmp_path / "3") == content_of(tmp_path / "1")
+
+
+@pytest.mark.parametrize("source", ["network", "files"])
+def test_a_pool_takes_one_frame_at_a_time(
+    worlds: Path, tmp_path: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """A pool counts in place: two threads in one would lose pixels, though seldom enough to pass other tests."""
+    add_keys, inside, met = GroupedPixels.add_keys, set[int](), list[str]()
+
+    def watched(self: GroupedPixels, keys: FrameKeys, group: str = NO_GROUP) -> None:
+        if id(self) in inside:
+            met.append(group)
+        inside.add(id(self))
+        time.sleep(0.05)  # long enough for the other threads to come
+        add_keys(self, keys, group)
+        inside.discard(id(self))
+
+    monkeypatch.setattr(GroupedPixels, "add_keys", watched)
+    (found,) = find_sets("roadanomaly", worlds)
+    if source == "network":
+        evaluate([found], predictor, ["bright"], workers=3)
+    else:
+        maps = tmp_path / "maps"
+        maps.mkdir()
+        for frame in found.frames:
+            np.save(maps / f"{frame.image.stem}.npy", np.zeros((24, 32), np.float32))
+        paired = find_pairs(maps, worlds / found.name, PROTOCOLS["roadanomaly"])
+        count_scores(paired, PROTOCOLS["roadanomaly"], workers=3)
+    assert not met
 
 
 def test_classes_are_drawn_in_the_order_of_the_frames(worlds: Path, tmp_path: Path) -> None:
