@@ -23,6 +23,9 @@ from train.networks import SegmentationNetwork
 STRIDE: Final = 2 / 3
 """Step from window to window, where none is given."""
 
+_ROUNDED: Final = 1e-9
+"""More than rounding adds to a number of windows, and less than a stride that is meant so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Views:
@@ -119,7 +122,8 @@ def starts(length: int, window: int, stride: float) -> list[int]:
     """Where windows begin along one side: evenly spread, no further apart than the stride, the ends covered."""
     if window >= length:
         return [0]
-    count = math.ceil((length - window) / (window * stride)) + 1
+    # 2/3 is no float: 1280 / (640 * 2/3) comes out above 3, and must not give a window more.
+    count = math.ceil((length - window) / (window * stride) - _ROUNDED) + 1
     return [round(place * (length - window) / (count - 1)) for place in range(count)]
 
 

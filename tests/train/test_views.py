@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -27,6 +30,15 @@ def network(request: pytest.FixtureRequest) -> SegmentationNetwork:
 )
 def test_windows_cover_a_side(length: int, window: int, stride: float, found: list[int]) -> None:
     assert starts(length, window, stride) == found
+
+
+@pytest.mark.parametrize("share", ["1/3", "2/3", "0.6", "0.7", "1/2", "0.667", "3/7", "1"])
+def test_rounding_adds_no_window(share: str) -> None:
+    exact, stride = Fraction(share), float(Fraction(share))
+    for length in range(128, 2561, 64):
+        for window in range(64, length, 64):
+            count = math.ceil((length - window) / (window * exact)) + 1
+            assert len(starts(length, window, stride)) == count, (length, window)
 
 
 @torch.inference_mode()
