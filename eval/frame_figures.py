@@ -1,8 +1,8 @@
 """The files of an evaluated set's frames, one by one: their own figures, and what the bootstrap needs of them.
 
     frames.json  {"schema": 1, "sets": {SET: {SCORE: {FRAME: {"AP": 0..1, "AUROC": 0..1, ...} | null, ...}}}}
-    counts.npz   "index": JSON, [[SET, SCORE], ...]; of the first of them "0.bins", "0.known" and "0.anomaly", uint32:
-                 the counts of its frames, one after the other, and "0.ends": where each frame ends; and so on
+    counts.npz   "schema": 2; "index": JSON, [[SET, SCORE], ...]; of the first of them "0.bins", "0.known" and
+                 "0.anomaly": the counts of its frames, one after the other, and "0.ends": where each ends; and so on
 
 A frame without anomaly or without known pixels has no figures of its own: null.
 """
@@ -23,7 +23,10 @@ from eval.metrics.bootstrap import FrameCounts
 from shards.errors import UserError
 
 FRAMES, COUNTS = "frames.json", "counts.npz"
-_COLUMNS: Final = ("bins", "known", "anomaly")
+_SCHEMA: Final = 2
+"""Of counts.npz; 1 held scores that were rounded to 9 bits of their mantissa."""
+_COLUMNS: Final = {"bins": (np.uint32,), "known": (np.uint16, np.uint32), "anomaly": (np.uint16, np.uint32)}
+"""And what they may hold."""
 
 
 Counts = Mapping[str, Mapping[str, Sequence[FrameCounts]]]
@@ -37,7 +40,10 @@ def save_counts(path: Path, counts: Counts) -> None:
         UserError: it cannot be written.
     """
     index = [(name, score) for name, scores in counts.items() for score in scores]
-    arrays: dict[str, Any] = {"index": np.frombuffer(json.dumps(index).encode(), np.uint8)}
+    arrays: dict[str, Any] = {
+        "schema": np.int64(_SCHEMA),
+        "index": np.frombuffer(json.dumps(index).encode(), np.uint8),
+    }
     for number, (name, score) in enumerate(index):
         frames = counts[name][score]
         for column in _COLUMNS:
@@ -55,12 +61,19 @@ def load_counts(path: Path) -> Counts:
     found: dict[str, dict[str, list[FrameCounts]]] = {}
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            if arrays["schema"] != _SCHEMA:
+                raise ValueError("counts of another version")
             for number, (name, score) in enumerate(json.loads(arrays["index"].tobytes())):
                 ends, *columns = (arrays[f"{number}.{column}"] for column in ("ends", *_COLUMNS))
-                if any(column.dtype != np.uint32 or column.size != ends[-1] for column in columns):
+                if any(
+                    column.dtype not in kinds or column.size != ends[-1]
+                    for column, kinds in zip(columns, _COLUMNS.values(), strict=True)
+                ):
                     raise ValueError(f"the counts of {score} on {name} do not belong together")
                 splits = [np.split(column, ends[:-1]) for column in columns]
-                found.setdefault(name, {})[score] = [FrameCounts(*parts) for parts in zip(*splits, strict=True)]
+                found.setdefault(name, {})[score] = [
+                    FrameCounts.narrow(*parts) for parts in zip(*splits, strict=True)
+                ]
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} holds no counts of an evaluation, or is cut off: evaluate again.") from error
     return found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from eval.benchmarks import BenchmarkSet
 from eval.metrics import ComponentResult, SegmentationResult
-from eval.metrics.bootstrap import Interval, intervals
+from eval.metrics.bootstrap import NEAR, Interval, intervals
 from eval.metrics.conventions import TPR
 from eval.metrics.frame_draws import binned_intervals, component_intervals
 from eval.metrics.groups import GroupFigures, mean_of_groups
@@ -56,14 +57,17 @@ def judge_counts(
             **(binned_intervals([counts.frames[frame].bins for frame in order]) if protocol.binned else {}),
             **({} if own is None else component_intervals(own.frames)),
         }
+    scores = {name: counts.pool.result(reach=protocol.reach, tpr=tpr) for name, counts in counted.items()}
+    drawn = {name: _intervals(counts, scores[name].metrics, order) for name, counts in counted.items()}
+    notes = [note for name, (_, astray) in drawn.items() for note in _without_interval(name, astray)]
     judged = AnomalySetResult(
-        found,
+        replace(found, notes=(*found.notes, *notes)),
         first.pixels,
-        scores={name: counts.pool.result(reach=protocol.reach, tpr=tpr) for name, counts in counted.items()},
+        scores=scores,
         frames={name: counts.metrics_of(order) for name, counts in counted.items()},
         groups={name: _groups(counts, order) for name, counts in counted.items()},
         counts={name: counts.rounded_of(order) for name, counts in counted.items()},
-        intervals={name: _intervals(counts, order) for name, counts in counted.items()},
+        intervals={name: inside for name, (inside, _) in drawn.items()},
         inputs_sha256=inputs_sha256,
         official_intervals=official_intervals,
         official=official,
@@ -83,10 +87,27 @@ def _groups(counts: ScoreCounts, order: list[str]) -> dict[str, GroupFigures]:
     return counts.pool.figures(counts.groups, reach=counts.protocol.reach, tpr=counts.about.tpr)
 
 
-def _intervals(counts: ScoreCounts, order: list[str]) -> dict[str, Interval]:
-    """Of the exact figures. The bootstrap pools pixels, and reads FPR95 at the first threshold with TPR >= .95."""
+def _intervals(
+    counts: ScoreCounts, metrics: Mapping[str, float], order: list[str]
+) -> tuple[dict[str, Interval], list[str]]:
+    """Of the exact figures, and the figures that the frames' counts miss.
+
+    The bootstrap pools pixels, and reads FPR95 at the first threshold with TPR >= .95.
+    """
     if counts.protocol.pooling != "pooled":
-        return {}
+        return {}, []
     usual = counts.protocol.reach == "first" and counts.about.tpr == TPR
-    drawn = intervals(counts.rounded_of(order))
-    return {figure: found for figure, found in drawn.items() if usual or not figure.startswith("FPR")}
+    wanted = {figure: value for figure, value in metrics.items() if usual or not figure.startswith("FPR")}
+    drawn = intervals(counts.rounded_of(order), wanted)
+    return {figure: drawn[figure] for figure in wanted if figure in drawn}, [
+        figure for figure in wanted if figure not in drawn
+    ]
+
+
+def _without_interval(name: str, astray: Sequence[str]) -> list[str]:
+    if not astray:
+        return []
+    return [
+        f"{name}: no interval of {', '.join(astray)}, as the counts of single frames, which are drawn from, give "
+        f"figures that are more than {NEAR:g} away from those of the pixels."
+    ]

@@ -33,7 +33,7 @@ from eval.scoremaps import ScoreMap
 from shards.errors import UserError
 from shards.plural import plural
 
-PART_SCHEMA: Final = 4
+PART_SCHEMA: Final = 5
 _COLUMNS: Final[Mapping[str, Mapping[str, type]]] = {
     "bins": {"thresholds": np.float64, "tp": np.int64, "fp": np.int64},
     "rounded": {"bins": np.uint32, "known": np.uint32, "anomaly": np.uint32},
@@ -106,7 +106,7 @@ class CountedFrame:
     Attributes:
         metrics: its own figures; None for a frame that lacks anomaly or known pixels.
         pixels: by label.
-        rounded: its counts over rounded scores.
+        rounded: its counts in bins.
         bins: of the official curve; None where the rules have none, and for a frame that is void everywhere.
         kind: what the score map holds: float16, float32 or float64.
         exact: whether the score map was judged as it is: float64 values that are no float32 are rounded.
@@ -205,7 +205,7 @@ class ScoreCounts:
         return {frame: self.frames[frame].metrics for frame in frames}
 
     def rounded_of(self, frames: Sequence[str]) -> list[FrameCounts]:
-        """Rounded counts of single frames, in the order given."""
+        """Counts of single frames in bins, in the order given."""
         return [self.frames[frame].rounded for frame in frames]
 
     def merge(self, other: ScoreCounts) -> None:
@@ -293,7 +293,7 @@ class ScoreCounts:
                         name: CountedFrame(
                             metrics=entry["metrics"],
                             pixels=PixelCounts(**entry["pixels"]),
-                            rounded=FrameCounts(*rounded[name]),
+                            rounded=FrameCounts.narrow(*rounded[name]),
                             bins=FrameBins(name, *bins[name]) if name in bins else None,
                             kind=entry["kind"],
                             exact=entry["exact"],

@@ -4,56 +4,69 @@ A benchmark has 10, 30 or 100 frames, and another draw of as many from the same 
 Frames are drawn with replacement, pooled, and judged; the 2.5 % and 97.5 % quantiles of many draws are the interval.
 Pixels of one frame stay together, since they are anything but independent.
 
-A thousand draws cannot each sort 200 million pixels: every frame is kept as counts over scores that are rounded to 9
-bits of their mantissa (one part in 512), so that a draw is a product of matrices. The figures themselves stay exact.
+A thousand draws cannot each sort 200 million pixels: every frame is kept as counts in bins that follow the ranks of
+its pixels (`rank_bins.py`), which hold TP and FP of every draw at every threshold to one part in 1024, whatever the
+scale of the score. The figures themselves stay exact. All draws are judged side by side in one walk down the bins of
+all frames, a chunk at a time, so that memory is that of the counts, of the draws, and of one chunk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, no_type_check
 
 import numpy as np
-from jaxtyping import Float, Int64, UInt32
+from jaxtyping import Float, Int64, UInt16, UInt32
 
 from eval.metrics.conventions import TPR
-from eval.metrics.counts import group_sizes
 from eval.metrics.keys import FrameKeys
+from eval.metrics.rank_bins import rank_bins
 from shards.compiled import compiled
 
 DRAWS: Final = 1000
 LEVEL: Final = 0.95
-SHIFT: Final = 14
-"""Low bits of a score's key that the counts of a frame leave out."""
 FIGURES: Final = ("AP", "AUROC", "FPR95", "best_F1")
-_AT_ONCE: Final = 1 << 17
-"""Counts that a block of draws may hold: 1 MB, which stays in the cache until it is judged."""
+NEAR: Final = 1e-3
+"""How far a figure of all frames in bins may lie from the exact one: beyond it the draws are not of that figure."""
+_AT_ONCE: Final = 1 << 18
+"""Bins that are sorted at once, about."""
+_MARK: Final = 64
+"""Every so many bins of a frame have a say in where chunks end."""
+
+Counts = UInt16[np.ndarray, " b"] | UInt32[np.ndarray, " b"]
 
 
 @dataclass(frozen=True, slots=True)
 class FrameCounts:
-    """One frame as counts over rounded scores: 12 bytes a score that occurs.
-
-    On 16 real frames (4 of 1280x720, 12 of 2048x1024) the six scores of an ERFNet took 12 to 94 KB a frame; normally
-    distributed noise in every pixel of 2048x1024 takes 159 KB.
+    """One frame as counts in bins: 8 bytes a bin, 12 where a bin holds more than 65535 pixels.
 
     Attributes:
-        bins: rounded scores, rising; they compare across frames.
+        bins: rising keys (`keys.py`); a pixel is in the last bin whose key it reaches.
         known: known pixels in each.
         anomaly: anomaly pixels in each.
     """
 
     bins: UInt32[np.ndarray, " b"]
-    known: UInt32[np.ndarray, " b"]
-    anomaly: UInt32[np.ndarray, " b"]
+    known: Counts
+    anomaly: Counts
 
     @classmethod
     def of(cls, keys: FrameKeys) -> FrameCounts:
-        """Round a frame's scores and count them."""
-        known, anomaly = group_sizes(keys.known, SHIFT), group_sizes(keys.anomaly, SHIFT)
-        bins = np.flatnonzero(known + anomaly)
-        return cls(*(column.astype(np.uint32) for column in (bins, known[bins], anomaly[bins])))
+        """Count a frame's pixels in bins that follow their ranks."""
+        return cls.narrow(*rank_bins(keys))
+
+    @classmethod
+    def narrow(
+        cls,
+        bins: UInt32[np.ndarray, " b"],
+        known: Int64[np.ndarray, " b"] | Counts,
+        anomaly: Int64[np.ndarray, " b"] | Counts,
+    ) -> FrameCounts:
+        """Keep counts in as few bytes as they fit into."""
+        return cls(
+            bins, *(side.astype(np.min_scalar_type(max(256, side.max(initial=0)))) for side in (known, anomaly))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +97,30 @@ def interval_rows(found: Mapping[str, Interval]) -> list[dict[str, Any]]:
     return [{"of": figure, "low": one.low, "high": one.high} for figure, one in found.items()]
 
 
-def intervals(frames: Sequence[FrameCounts], *, seed: int = 0, draws: int = DRAWS) -> Mapping[str, Interval]:
+def intervals(
+    frames: Sequence[FrameCounts],
+    exact: Mapping[str, float] | None = None,
+    *,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Mapping[str, Interval]:
     """Intervals of AP, AUROC, FPR95 and best F1 of a set.
 
     Args:
         frames: of the set; at least one with anomaly and one with known pixels.
+        exact: figures of the set; one that the frames' counts miss by more than `NEAR` has no interval.
         seed: of the draws.
         draws: how many.
 
     Returns:
         By figure; draws without an anomaly or without a known pixel are left out.
     """
-    figures = _figures(frames, drawn_frames(len(frames), seed, draws))
-    return {name: interval(values) for name, values in figures.items()}
+    figures = _figures(frames, np.vstack([np.ones(len(frames), np.int64), drawn_frames(len(frames), seed, draws)]))
+    return {
+        name: interval(values[1:])
+        for name, values in figures.items()
+        if abs((exact or {}).get(name, values[0]) - values[0]) <= NEAR
+    }
 
 
 def differences(
@@ -137,51 +161,99 @@ def _quantiles(values: Float[np.ndarray, " draws"]) -> tuple[float, float]:
 def _figures(
     frames: Sequence[FrameCounts], weights: Int64[np.ndarray, "draws frames"]
 ) -> dict[str, Float[np.ndarray, " draws"]]:
-    """The figures of every draw; NaN where it lacks anomaly or known pixels."""
-    bins = np.unique(np.concatenate([frame.bins for frame in frames]))
-    known, anomaly = (np.zeros((len(frames), bins.size)) for _ in range(2))
-    for row, frame in enumerate(frames):
-        at = np.searchsorted(bins, frame.bins)
-        known[row, at], anomaly[row, at] = frame.known, frame.anomaly
-    known, anomaly = known[:, ::-1], anomaly[:, ::-1]  # from the highest score down
-    found = np.empty((len(weights), len(FIGURES)))
-    block = max(1, _AT_ONCE // bins.size)
-    for first in range(0, len(weights), block):
-        part = weights[first : first + block].astype(np.float64)
-        judge_draws(part @ known, part @ anomaly, found[first : first + block])
-    return dict(zip(FIGURES, found.T, strict=True))
+    """The figures of every draw, as in `pixel.py`, a bin being one score; NaN for a draw without anomaly or without
+    known pixels.
+    """
+    positives, negatives = (
+        (weights @ np.array([getattr(frame, side).sum(dtype=np.int64) for frame in frames])).astype(np.float64)
+        for side in ("anomaly", "known")
+    )
+    needed = np.ceil(TPR * positives - 1e-6)  # a whole number, whichever side of it the product lies on
+    walked = np.zeros((6, len(weights)))
+    walked[5] = np.nan
+    times = np.ascontiguousarray(weights.T, np.float64)
+    for chunk in _from_the_top(frames):
+        walk_draws(*chunk, times, positives, negatives, needed, walked)
+    _, _, precision, won, best, fpr = walked
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = (precision / positives, won / (positives * negatives), fpr / negatives, best)
+    both = (positives > 0) & (negatives > 0)
+    return {name: np.where(both, values, np.nan) for name, values in zip(FIGURES, found, strict=True)}
+
+
+def _from_the_top(
+    frames: Sequence[FrameCounts],
+) -> Iterator[
+    tuple[UInt32[np.ndarray, " n"], Int64[np.ndarray, " n"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]]
+]:
+    """The bins of all frames by falling key, a chunk at a time: keys, frames, known and anomaly pixels.
+
+    Bins of one key are in one chunk.
+    """
+    marks = np.sort(np.concatenate([frame.bins[::_MARK] for frame in frames]))
+    edges = np.unique(marks[:: _AT_ONCE // _MARK])
+    ends = [len(frame.bins) for frame in frames]
+    for edge in (*edges[:0:-1].tolist(), 0):
+        starts = [int(np.searchsorted(frame.bins, np.uint32(edge))) for frame in frames]
+        slices = [slice(start, end) for start, end in zip(starts, ends, strict=True)]
+        bins, known, anomaly = (
+            np.concatenate([getattr(frame, column)[part] for frame, part in zip(frames, slices, strict=True)])
+            for column in ("bins", "known", "anomaly")
+        )
+        owner = np.repeat(np.arange(len(frames)), np.subtract(ends, starts))
+        falling = np.argsort(bins)[::-1]
+        yield bins[falling], owner[falling], known[falling].astype(np.float64), anomaly[falling].astype(np.float64)
+        ends = starts
 
 
 @compiled
 @no_type_check
-def judge_draws(known, anomaly, found):
-    """AP, AUROC, FPR95 and best F1 of each draw, as in `pixel.py`; a bin is one step of the curve.
+def walk_draws(bins, owner, known, anomaly, times, positives, negatives, needed, walked):
+    """Take all draws through further steps of their curves.
 
     Args:
-        known: (draws, bins) float64, known pixels from the highest score down.
-        anomaly: (draws, bins) float64, anomaly pixels.
-        found: (draws, 4) float64, filled; NaN for a draw without anomaly or without known pixels.
+        bins: (n,) uint32, falling; equal ones are one step.
+        owner: (n,) int64, the frame of each.
+        known: (n,) float64, known pixels in each.
+        anomaly: (n,) float64, anomaly pixels in each.
+        times: (frames, draws) float64, how often each frame is in each draw.
+        positives: (draws,) float64, anomaly pixels.
+        negatives: (draws,) float64, known pixels.
+        needed: (draws,) float64, anomaly pixels at the operating point.
+        walked: (6, draws) float64, carried on: TP, FP, the sums of AP and AUROC, the highest F1, FP at the operating
+            point, which is NaN before it is reached.
     """
-    for draw in range(known.shape[0]):
-        positives, negatives = anomaly[draw].sum(), known[draw].sum()
-        found[draw] = np.nan
-        if positives == 0 or negatives == 0:
+    tp, fp, precision, won, best, reached = walked[0], walked[1], walked[2], walked[3], walked[4], walked[5]
+    draws = tp.size
+    n, p = np.zeros(draws), np.zeros(draws)
+    first = 0
+    while first < bins.size:
+        last = first
+        some = anomaly[first] > 0
+        while last + 1 < bins.size and bins[last + 1] == bins[first]:
+            last += 1
+            some |= anomaly[last] > 0
+        if not some:
+            for i in range(first, last + 1):
+                weights, more = times[owner[i]], known[i]
+                for draw in range(draws):
+                    fp[draw] += weights[draw] * more
+            first = last + 1
             continue
-        tp = fp = precision = won = best = 0.0
-        needed = np.ceil(TPR * positives - 1e-6)  # a whole number, whichever side of it the product lies on
-        fpr = np.nan
-        for i in range(known.shape[1]):
-            n, p = known[draw, i], anomaly[draw, i]
-            fp += n
-            if p == 0:
-                continue
-            tp += p
-            precision += p * (tp / (tp + fp))
-            won += p * (negatives - fp + n / 2)
-            best = max(best, 2 * tp / (positives + tp + fp))
-            if np.isnan(fpr) and tp >= needed:
-                fpr = fp / negatives
-        found[draw, 0] = precision / positives
-        found[draw, 1] = won / (positives * negatives)
-        found[draw, 2] = fpr
-        found[draw, 3] = best
+        n[:] = 0
+        p[:] = 0
+        for i in range(first, last + 1):
+            weights = times[owner[i]]
+            for draw in range(draws):
+                n[draw] += weights[draw] * known[i]
+                p[draw] += weights[draw] * anomaly[i]
+        for draw in range(draws):
+            alarms, hits = fp[draw] + n[draw], tp[draw] + p[draw]
+            fp[draw], tp[draw] = alarms, hits
+            precision[draw] += p[draw] * (hits / max(hits + alarms, 1.0))
+            won[draw] += p[draw] * (negatives[draw] - alarms + n[draw] / 2)
+            f1 = 2 * hits / max(positives[draw] + hits + alarms, 1.0)
+            best[draw] = f1 if f1 > best[draw] else best[draw]
+            now = hits >= needed[draw] and reached[draw] != reached[draw]
+            reached[draw] = alarms if now else reached[draw]
+        first = last + 1

@@ -1,7 +1,8 @@
 """How the scores of known and of anomaly pixels lie: two histograms over one axis, as inline SVG.
 
-Drawn from the counts that the bootstrap keeps of each frame, which are rounded to one part in 512 of a score. Within
-such a step the pixels are taken as spread evenly. Each side sums to 1: anomalies are few, and would not be seen.
+Drawn from the counts that the bootstrap keeps of each frame, as if all pixels of a bin had its lowest score: unless
+they share one score, they are at most one in 1024 of the frame's (`eval/metrics/rank_bins.py`), and no bar shows it.
+Each side sums to 1: anomalies are few, and would not be seen.
 Scores that are positive and span orders of magnitude, as probabilities of rare classes do, get a logarithmic axis.
 """
 
@@ -11,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int64, UInt32
+from jaxtyping import Float, Float32, UInt32
 
-from eval.metrics.bootstrap import SHIFT, FrameCounts
+from eval.metrics.bootstrap import FrameCounts
 from eval.metrics.keys import scores_of
 from eval.report.charts import BOX, HEIGHT, WIDTH, Tick
 
@@ -77,26 +78,20 @@ def shares(frames: Sequence[FrameCounts], bars: int = BARS) -> Shares:
         frames: of one score on one set, with anomaly and known pixels among them.
         bars: how many.
     """
-    bins = np.unique(np.concatenate([frame.bins for frame in frames]))
-    sides = []
-    for side in ("known", "anomaly"):
-        counts: Int64[np.ndarray, " b"] = np.zeros(bins.size, np.int64)
-        for frame in frames:
-            counts[np.searchsorted(bins, frame.bins)] += getattr(frame, side)
-        sides.append(np.cumsum(counts) / counts.sum())
-    places = _places(bins)
-    low = float(min(places[2 * np.searchsorted(side, _TAIL, "right")] for side in sides))
-    high = float(max(places[2 * np.searchsorted(side, 1 - _TAIL) + 1] for side in sides))
+    sides = ("known", "anomaly")
+    low = min(_score_at(frames, side, _TAIL) for side in sides)
+    high = max(_score_at(frames, side, 1 - _TAIL) for side in sides)
     if not high > low:
         low, high = low - 0.5, low + 0.5
     log = low > 0 and high / low >= _WIDE
     edges = np.geomspace(low, high, bars + 1) if log else np.linspace(low, high, bars + 1)
-    found = []
-    for side in sides:
-        below = np.interp(edges, places, _both_ends(side))
-        below[0], below[-1] = 0.0, 1.0
-        found.append(np.diff(below))
-    return Shares(edges, log, found[0], found[1])
+    found = {side: np.zeros(bars) for side in sides}
+    for frame in frames:
+        # What lies beyond the ends is counted into the last bars.
+        bar = (np.searchsorted(edges, _scores(frame.bins), "right") - 1).clip(0, bars - 1)
+        for side, counts in found.items():
+            counts += np.bincount(bar, getattr(frame, side), bars)
+    return Shares(edges, log, *(counts / counts.sum() for counts in found.values()))
 
 
 def histogram(name: str, frames: Sequence[FrameCounts]) -> Histogram:
@@ -122,19 +117,28 @@ def histogram(name: str, frames: Sequence[FrameCounts]) -> Histogram:
     )
 
 
-def _places(bins: UInt32[np.ndarray, " b"]) -> Float[np.ndarray, " 2*b"]:
-    """The lowest and the highest score of each bin, one after the other."""
-    lowest = bins << np.uint32(SHIFT)
-    ends = np.stack([lowest, lowest | np.uint32((1 << SHIFT) - 1)], 1).ravel()
-    places = scores_of(ends).astype(np.float64)
-    # The bin of zero reaches into the denormal numbers; they count as zero, or a logarithmic axis would begin there.
-    places[np.abs(places) < np.finfo(np.float32).tiny] = 0.0
-    return places
+def _score_at(frames: Sequence[FrameCounts], side: str, share: float) -> float:
+    """The lowest score that more than a share of a side's pixels do not exceed, found by halving the keys.
+
+    All frames side by side would be sorted in memory that grows with them.
+    """
+    risen = [np.cumsum(getattr(frame, side), dtype=np.int64) for frame in frames]
+    wanted = share * sum(int(counts[-1]) for counts in risen if counts.size)
+    low, high = 0, (1 << 32) - 1
+    while low < high:
+        middle = (low + high) // 2
+        places = [np.searchsorted(frame.bins, np.uint32(middle), "right") for frame in frames]
+        if sum(int(counts[at - 1]) for counts, at in zip(risen, places, strict=True) if at) > wanted:
+            high = middle
+        else:
+            low = middle + 1
+    return float(_scores(np.array([low], np.uint32))[0])
 
 
-def _both_ends(risen: Float[np.ndarray, " b"]) -> Float[np.ndarray, " 2*b"]:
-    """The share at the lower and at the upper end of each bin, from the share up to and with it."""
-    return np.stack([np.concatenate([[0.0], risen[:-1]]), risen], 1).ravel()
+def _scores(keys: UInt32[np.ndarray, " b"]) -> Float32[np.ndarray, " b"]:
+    """The scores; denormal numbers count as zero, or a logarithmic axis would begin there."""
+    scores = scores_of(keys)
+    return np.where(np.abs(scores) < np.finfo(np.float32).tiny, np.float32(0), scores)
 
 
 def _outline(heights: Float[np.ndarray, " bars"]) -> str:

@@ -96,7 +96,7 @@ def test_order_of_frames_does_not_count(world: Path, tmp_path: Path) -> None:
     edit(other / "frames.json", turn)
     with np.load(other / "counts.npz") as arrays:
         parts = {part: np.split(arrays[f"0.{part}"], arrays["0.ends"][:-1]) for part in ("bins", "known", "anomaly")}
-        turned = {"index": arrays["index"]}
+        turned = {name: arrays[name] for name in ("schema", "index")}
     turned |= {f"0.{part}": np.concatenate(frames[::-1]) for part, frames in parts.items()}
     turned["0.ends"] = np.cumsum([frame.size for frame in parts["bins"][::-1]])
     np.savez(other / "counts.npz", **turned)

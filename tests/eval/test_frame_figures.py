@@ -15,8 +15,11 @@ from shards.errors import UserError
 
 def counted(seed: int) -> list[FrameCounts]:
     rng = np.random.default_rng(seed)
-    sizes = (5, 0, 3)
-    return [FrameCounts(*rng.integers(0, 99, (3, size)).astype(np.uint32)) for size in sizes]
+    sizes, most = (5, 0, 3), (99, 99, 1 << 20)
+    return [
+        FrameCounts.narrow(*rng.integers(high // 2, high, (3, size)).astype(np.uint32))
+        for size, high in zip(sizes, most, strict=True)
+    ]
 
 
 def test_names_may_hold_anything(tmp_path: Path) -> None:
@@ -30,11 +33,11 @@ def test_names_may_hold_anything(tmp_path: Path) -> None:
         for score, frames in scores.items():
             for one, other in zip(frames, found[name][score], strict=True):
                 for column in ("bins", "known", "anomaly"):
-                    assert getattr(other, column).dtype == np.uint32
+                    assert getattr(other, column).dtype == getattr(one, column).dtype
                     assert np.array_equal(getattr(one, column), getattr(other, column))
 
 
-@pytest.mark.parametrize("damage", ["bare", "index", "short", "type"])
+@pytest.mark.parametrize("damage", ["bare", "index", "short", "type", "version"])
 def test_broken_files_are_named(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "counts.npz"
     save_counts(path, {"town": {"mine": counted(1)}})
@@ -48,6 +51,7 @@ def test_broken_files_are_named(tmp_path: Path, damage: str) -> None:
             "index": {"index": np.frombuffer(json.dumps([["town", "mine"], ["town", "other"]]).encode(), np.uint8)},
             "short": {"0.known": content["0.known"][:-1]},
             "type": {"0.known": content["0.known"].astype(np.int64)},
+            "version": {"schema": np.array(1)},
         }
         np.savez(path, **content | broken[damage])
     with pytest.raises(UserError, match=r"counts\.npz holds no counts of an evaluation"):
