@@ -272,7 +272,7 @@ def test_histogram_counts_every_pixel_once() -> None:
         inside = scores[labels == side].clip(made.edges[0], made.edges[-1])
         expected = np.histogram(inside, made.edges)[0] / inside.size
         assert found.sum() == pytest.approx(1)
-        # A pixel within one part in 512 of an edge may lie on either side of it.
+        # A pixel near an edge may lie on either side of it: bars end in float64, scores are float32.
         assert np.abs(found - expected).max() < 0.01
     assert made.edges[0] == pytest.approx(np.quantile(scores[labels == 0], 0.001), abs=0.2)
 
