@@ -20,6 +20,7 @@ from jaxtyping import UInt8
 
 from eval.benchmarks import FINDERS, BenchmarkFrame, BenchmarkSet, find_sets
 from eval.benchmarks.sets import read_label, read_stored_label
+from eval.files import BROKEN
 from eval.metrics.open_miou import CONVENTION as OPEN_CONVENTION
 from eval.metrics.open_miou import OpenFrame, OpenMaps, OpenResult, open_miou
 from eval.metrics.segmentation import CONVENTION, SegmentationMetrics, SegmentationResult
@@ -187,7 +188,7 @@ def read_map(path: Path, what: str) -> UInt8[np.ndarray, "_h _w"]:
         raise UserError(f"The {what} {path} cannot be read: {error.strerror or error}.") from error
     except BadInput as error:
         raise UserError(f"The {what} {path} cannot be read: {error.detail}.") from error
-    except (ValueError, EOFError) as error:
+    except BROKEN as error:
         raise UserError(f"The {what} {path} is broken or no .npy file: {error}.") from error
     if stored.dtype != np.uint8 or stored.ndim != 2:
         raise UserError(f"The {what} {path} holds {stored.dtype} of shape {stored.shape}; expected (H, W) uint8.")

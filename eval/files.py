@@ -1,5 +1,6 @@
-"""Files of results: each whole or not at all, in a folder that is made where it is missing; and what
-damaged files of arrays raise.
+"""Files of results: each whole or not at all, in a folder that is made where it is missing.
+
+Also what reading one raises that is damaged: `BROKEN`.
 """
 
 from __future__ import annotations

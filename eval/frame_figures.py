@@ -10,15 +10,13 @@ A frame without anomaly or without known pixels has no figures of its own: null.
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from eval.files import write_arrays
+from eval.files import BROKEN, write_arrays
 from eval.metrics.bootstrap import FrameCounts
 from shards.errors import UserError
 
@@ -74,6 +72,6 @@ def load_counts(path: Path) -> Counts:
                 found.setdefault(name, {})[score] = [
                     FrameCounts.narrow(*parts) for parts in zip(*splits, strict=True)
                 ]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, *BROKEN) as error:
         raise UserError(f"{path} holds no counts of an evaluation, or is cut off: evaluate again.") from error
     return found

@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from eval.benchmarks.sets import PixelCounts, check_judgeable
+from eval.components import judge_set
 from eval.inputs import InputDigest
 from eval.judge_counts import judge_counts
 from eval.metrics import ComponentMetrics, ComponentResult
@@ -275,17 +276,13 @@ def _judge_components(paired: PairedSet, counts: ScoreCounts, threads: int) -> C
     """The component figures at the threshold with the best F1 of the official curve on the same frames."""
     assert counts.protocol.components is not None
     check_judgeable(paired.name, counts.pixels)
-    metrics = ComponentMetrics(counts.protocol.components)
     threshold = counts.binned.result().best_threshold
 
-    def judge(pair: ScorePair) -> None:
+    def add(metrics: ComponentMetrics, pair: ScorePair) -> None:
         values, label = _read(pair)
         metrics.add(values, threshold, label, str(pair.score))
 
-    judged = read_ahead(paired.pairs, judge, threads)
-    for _ in track(judged, f"{paired.name}: components", total=len(paired.pairs), unit="frames"):
-        pass
-    return metrics.result()
+    return judge_set(counts.protocol.components, paired.pairs, add, f"{paired.name}: components", threads)
 
 
 def _check_labels(paired: PairedSet, threads: int) -> None:

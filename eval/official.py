@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from eval.benchmarks import BenchmarkSet
+from eval.components import judge_set
 from eval.metrics.binned import CONVENTION, BinnedResult
 from eval.metrics.component import ComponentMetrics, ComponentResult, Sizes, convention
 from eval.metrics.frame import mean_figures
@@ -171,13 +172,15 @@ class WaitingMaps:
         for name, waiting in self._maps.items():
             waiting[frame] = self._wait(f"{number}_{name}", scores[name])
 
-    def judge(self, score: str, threshold: float) -> ComponentResult:
-        """The component figures of a score at a threshold."""
-        metrics = ComponentMetrics(self._sizes)
-        for frame, path in self._maps[score].items():
-            found, label = (np.load(file, allow_pickle=False) for file in (path, self._labels[frame]))
+    def judge(self, score: str, threshold: float, threads: int = 1) -> ComponentResult:
+        """The component figures of a score at a threshold, so many frames at a time."""
+        maps = self._maps[score]
+
+        def add(metrics: ComponentMetrics, frame: str) -> None:
+            found, label = (np.load(file, allow_pickle=False) for file in (maps[frame], self._labels[frame]))
             metrics.add(found, threshold, label, frame)
-        return metrics.result()
+
+        return judge_set(self._sizes, list(maps), add, f"{score}: components", threads)
 
     def _wait(self, name: str, array: np.ndarray) -> Path:
         path = self._folder / f"{name}.npy"

@@ -14,24 +14,28 @@ from pathlib import Path
 from typing import Any, Final
 
 from eval.class_maps import map_files, read_map
+from eval.components import judge_set
 from eval.metrics.component import ComponentMetrics, ComponentResult
+from eval.overlap import judging_threads
 from eval.protocols import Protocol
-from eval.scoremaps import PairedSet, frame_key
+from eval.scoremaps import PairedSet, ScorePair, frame_key
 from shards.errors import UserError
 from shards.plural import plural
-from shards.progress import track
 
 HANDED_IN: Final = "masks that were handed in"
 """What results.json says of where the predicted components come from."""
 
 
-def judge_masks(paired: PairedSet, protocol: Protocol, folder: Path) -> ComponentResult:
+def judge_masks(
+    paired: PairedSet, protocol: Protocol, folder: Path, *, workers: int | None = None
+) -> ComponentResult:
     """Judge the components of a set's masks.
 
     Args:
         paired: the set, from `find_pairs`.
         protocol: with component metrics.
         folder: of the masks, in subfolders too.
+        workers: frames that are worked on at a time; by default as many as this process has cores, 1 ... 8.
 
     Raises:
         UserError: the protocol judges no components; a mask is missing, broken or of another size than its label.
@@ -47,10 +51,12 @@ def judge_masks(paired: PairedSet, protocol: Protocol, folder: Path) -> Componen
             f"{len(missing)} of {plural(len(paired.pairs), 'frame')} {'has' if len(missing) == 1 else 'have'} no "
             f"mask in {folder}, the first {missing[0]}."
         )
-    metrics = ComponentMetrics(protocol.components)
-    for pair in track(paired.pairs, f"{paired.name}: masks", total=len(paired.pairs), unit="frames"):
+
+    def add(metrics: ComponentMetrics, pair: ScorePair) -> None:
         metrics.add_mask(read_map(files[frame_key(pair.name)], "mask"), pair.label.read(), pair.name)
-    return metrics.result()
+
+    threads = judging_threads(workers)
+    return judge_set(protocol.components, paired.pairs, add, f"{paired.name}: masks", threads)
 
 
 def told_of_masks(entry: Mapping[str, Any]) -> dict[str, Any]:

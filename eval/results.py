@@ -5,27 +5,7 @@ leaves no half-written results. Beside it lie curves.json, thinned PR and ROC po
 single frames (`frame_figures.py`). An interval holds the figure in 95 % of draws of as many frames
 (`metrics/bootstrap.py`).
 
-    {"schema": 1, "created_by": {"anomsynth": "0.1.0"}, "versions": {"python": ..., "anomsynth": ..., "numpy": ...,
-     "torch": ...}, "predictor": {"checkpoint": RUN, "checkpoint_sha256": ... | "weights": ..., "weights_sha256": ...,
-                                  ...},
-     "sets": {SET: {"benchmark": ..., "layout": "official" | "flat", "frames": 10, "notes": [...],
-                    "inputs_sha256": "64 digits, see `inputs.py`",
-                    "pixels": {"known": ..., "anomaly": ..., "ignore": ...},
-                    "part": "AnomalyTrack" | "Static" | ... | "", "labels": [how they are stored, in words],
-                    "whole": whether these are all frames of the published set, see `benchmarks/whole.py`,
-                    "options": {of the benchmark, where they are not the default},
-                    "scores": {SCORE: {"metrics": {"AP": 0..1, "AUROC": 0..1, "FPR95": 0..1, "best_F1": 0..1},
-                                       "intervals": [{"of": "AP", "low": 0..1, "high": 0..1}, ...],
-                                       "threshold95": ..., "best_F1_threshold": ..., "convention": {...},
-                                       "groups": {TOWN or WEATHER: {"frames": 750, "metrics": {"AP": 0..1, ...} | null
-                                                  where they hold one class only}}, where the frames have groups,
-                                       "protocol": see `protocols.py`, "component_threshold", "binned_convention",
-                                       "component_convention": see `official.py`}},
-                    "segmentation": where the labels tell the known classes, as below},
-              "cityscapes": {"benchmark": "cityscapes", "frames": 500, "notes": [], "inputs_sha256": ...,
-                             "pixels": {"valid": ...},
-                             "segmentation": {"metrics": {"mIoU": 0..1, "mAcc": 0..1},
-                                              "iou_per_class": {"road": 0..1 | null, ...}, "convention": {...}}}}}
+docs/results-schema.md says what each key means; a test holds it to what is written.
 """
 
 from __future__ import annotations

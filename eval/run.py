@@ -149,8 +149,8 @@ def _judge_anomaly(
             behind(judge, frame.name, prediction, label, classes)
     components = {}
     if waiting is not None:
-        for name in track(scores, "components", total=len(scores), unit="scores"):
-            components[name] = waiting.judge(name, counted[name].binned.result().best_threshold)
+        for name in scores:
+            components[name] = waiting.judge(name, counted[name].binned.result().best_threshold, threads)
     for frame in found.frames:
         if frame.name in confusions:
             segmentation.add_counted(confusions[frame.name])

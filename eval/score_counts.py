@@ -8,8 +8,6 @@ pieces of a benchmark can be counted anywhere, by several threads or machines, s
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,7 +18,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from eval.benchmarks import PixelCounts
-from eval.files import write_arrays
+from eval.files import BROKEN, write_arrays
 from eval.metrics.binned import BinnedMetrics, FrameBins, frame_bins
 from eval.metrics.bootstrap import FrameCounts
 from eval.metrics.conventions import TPR
@@ -158,9 +156,7 @@ class ScoreCounts:
     @property
     def binned(self) -> BinnedMetrics:
         """The official curve of the frames."""
-        metrics = BinnedMetrics()
-        metrics.frames = [found.bins for found in self.frames.values() if found.bins is not None]
-        return metrics
+        return BinnedMetrics([found.bins for found in self.frames.values() if found.bins is not None])
 
     def add(
         self,
@@ -307,7 +303,7 @@ class ScoreCounts:
                 return found
         except OSError as error:
             raise UserError(f"The part {path} cannot be read: {error.strerror or error}.") from error
-        except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except BROKEN as error:
             why = f" ({error})" if isinstance(error, _Unfit) else ", or is cut off"
             raise UserError(
                 f"{path} is no part that `anomsynth eval scores --part` wrote{why}: count it again."

@@ -16,9 +16,6 @@ to `validation0000_labels_semantic.png`.
 from __future__ import annotations
 
 import re
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,14 +26,15 @@ import numpy as np
 from jaxtyping import Float16, Float32, Float64, UInt8
 
 from eval.benchmarks import FINDERS, BenchmarkFrame, BenchmarkSet, find_sets
-from eval.benchmarks.encoding import PLAIN, TWO_AND_UP, Encoding
+from eval.benchmarks.encoding import TWO_AND_UP, Encoding, two_and_up_or_plain
 from eval.benchmarks.folders import guess, images_in, is_flat
 from eval.benchmarks.sets import read_image, read_label
 from eval.benchmarks.smiyc import track_of
+from eval.files import BROKEN
 from eval.protocols import ENCODINGS, Protocol
 from shards.codec import decode_map
 from shards.errors import BadInput, UserError
-from shards.labels import ANOMALY, IGNORE, KNOWN
+from shards.labels import ANOMALY, KNOWN
 from shards.plural import plural
 
 ScoreMap = Float16[np.ndarray, "h w"] | Float32[np.ndarray, "h w"] | Float64[np.ndarray, "h w"]
@@ -47,11 +45,6 @@ SUFFIXES: Final = (".npy", ".npz", ".hdf5", ".h5", ".png")
 DATASET: Final = "value"
 """The dataset of an HDF5 file that holds the map."""
 _ARRAYS: Final = ("score", DATASET)
-_BROKEN: Final = (
-    *(ValueError, KeyError, EOFError, RuntimeError, MemoryError, OverflowError),
-    *(zipfile.BadZipFile, zlib.error, struct.error),
-)
-"""What the readers raise where a file is none of theirs."""
 _ENDINGS: Final = re.compile(
     r"(_labels_semantic|_labels|_gt(Coarse|Fine)_label(Train)?Ids|_leftImg8bit|_rgb|_anomaly_p|_anomaly|_scores?)$"
 )
@@ -140,7 +133,7 @@ def read_score_map(path: Path) -> ScoreMap:
         array = reader(path)
     except OSError as error:
         raise UserError(f"The score map {path} cannot be read: {error.strerror or error}.") from error
-    except _BROKEN as error:  # what the libraries say of it helps nobody
+    except BROKEN as error:  # what the libraries say of it helps nobody
         numbers = " of numbers (Python objects are not read)" if suffix in (".npy", ".npz") else ""
         raise UserError(
             f"The score map {path} is cut off or no {suffix} file{numbers}: write or copy it again."
@@ -303,10 +296,8 @@ def _bare_labels(folder: Path, protocol: Protocol, encoding: Encoding | None) ->
         raise UserError(f"{folder} holds no labels: expected PNG files named <frame>.png or <frame>_labels.png.")
     meaning = encoding or ENCODINGS[protocol.encoding]
     notes: tuple[str, ...] = ()
-    if encoding is None and meaning is TWO_AND_UP and max(map(_highest, paths.values())) < 2:
-        # As eval/benchmarks/roadanomaly.py: one frame alone cannot tell, the whole set can.
-        meaning = PLAIN
-        notes = ("No label holds a 2: taken as a processed mirror, in which 1 is the anomaly.",)
+    if encoding is None and meaning is TWO_AND_UP:
+        meaning, notes = two_and_up_or_plain(map(_stored, paths.values()))
     files = tuple(LabelFile(key, paths[key], partial(read_label_file, paths[key], meaning)) for key in sorted(paths))
     place = folder.resolve()
     name = place.parent.name if place.name in _PLAIN_NAMES else place.name
@@ -468,12 +459,6 @@ def _fits(encoding: Encoding, stored: Label) -> bool:
     except ValueError:
         return False
     return bool((label == ANOMALY).any() and (label == KNOWN).any())
-
-
-def _highest(path: Path) -> int:
-    stored = _stored(path)
-    valid = stored[stored != IGNORE]
-    return int(valid.max()) if valid.size else 0
 
 
 def _stored(path: Path) -> Label:

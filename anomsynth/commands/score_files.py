@@ -133,7 +133,7 @@ def scores(
         # Images, class maps and masks first: if they are broken, nothing has been written.
         pictures = StoredPictures(paired, images)
         classes = None if semantic is None else judge_classes(labels, paired, semantic)
-        components = None if masks is None else judge_masks(paired, rules, masks)
+        components = None if masks is None else judge_masks(paired, rules, masks, workers=workers)
         results = judge_scores(
             paired, rules, score_name, source=source, out=out, tpr=share, workers=workers, masks=components
         )

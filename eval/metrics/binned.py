@@ -29,15 +29,15 @@ scores have other thresholds than the same values as float32.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float16, Float32, Float64, Int64, UInt8, UInt32
+from jaxtyping import Float32, Float64, Int64, UInt32
 
 from eval.metrics.conventions import TPR
-from eval.metrics.keys import FrameKeys, frame_keys, ordered, scores_of
+from eval.metrics.keys import FrameKeys, ordered, scores_of
 from eval.metrics.order import in_order
 from shards.errors import UserError
 
@@ -104,49 +104,15 @@ class FrameBins:
     fp: Int64[np.ndarray, " k"]
 
 
+@dataclass(frozen=True, slots=True)
 class BinnedMetrics:
-    """Collects frames with `add`, judges the set with `result`; frames collected elsewhere join with `merge`."""
+    """The curve of a set.
 
-    def __init__(self) -> None:
-        self.frames: list[FrameBins] = []
+    Attributes:
+        frames: what its frames add to it, from `frame_bins`, in any order if their names differ.
+    """
 
-    def add(
-        self,
-        score: Float16[np.ndarray, "h w"] | Float32[np.ndarray, "h w"] | Float64[np.ndarray, "h w"],
-        label: UInt8[np.ndarray, "rows columns"],
-        frame: str = "frame",
-    ) -> None:
-        """Bin the valid pixels of a frame.
-
-        Args:
-            score: (H, W), finite, larger = more anomalous. float16 is judged as it is, float64 rounded to float32.
-            label: (H, W) uint8: 0 known, 1 anomaly, 255 ignore.
-            frame: its name, for the error, and for the order of the frames.
-
-        Raises:
-            UserError: the sizes differ; the score holds NaN or infinity, or values too far apart for its precision;
-                the label holds another value. Nothing is added then.
-        """
-        self.add_keys(frame_keys(score, label, frame), frame, half=score.dtype == np.float16)
-
-    def add_keys(self, keys: FrameKeys, frame: str = "frame", *, half: bool = False) -> None:
-        """Bin a frame that was taken apart already.
-
-        Args:
-            keys: of its valid pixels, row by row.
-            frame: its name, for the error, and for the order of the frames.
-            half: whether its scores were float16.
-
-        Raises:
-            UserError: the scores lie too far apart for their precision.
-        """
-        found = frame_bins(keys, frame, half=half)
-        if found is not None:
-            self.frames.append(found)
-
-    def merge(self, other: BinnedMetrics) -> None:
-        """Add all frames that another one collected; in whatever order, if their names differ."""
-        self.frames += other.frames
+    frames: Sequence[FrameBins]
 
     def result(self) -> BinnedResult:
         """Judge the set.

@@ -131,7 +131,7 @@ class ComponentResult:
 
 
 class ComponentMetrics:
-    """Collects frames with `add` or `add_mask`, judges the set with `result`; others' frames join with `merge`.
+    """Collects frames with `add` or `add_mask`, judges the set with `result`.
 
     Args:
         sizes: which components count; one of `SIZES` for official figures.
@@ -181,16 +181,6 @@ class ComponentMetrics:
         found = judge_components(mask, label, self.sizes, frame)
         self.frames.append(found)
         return found
-
-    def merge(self, other: ComponentMetrics) -> None:
-        """Add all frames that another one collected; in whatever order, the figures are the same.
-
-        Raises:
-            UserError: the other one counts components of other sizes.
-        """
-        if self.sizes != other.sizes:
-            raise UserError(f"Components counted with {self.sizes} and with {other.sizes} cannot be judged together.")
-        self.frames += other.frames
 
     def result(self) -> ComponentResult:
         """Judge the set; figures that do not exist for it are None."""

@@ -15,17 +15,13 @@ evaluators, so each result names its own (`conventions.py`). Memory does not gro
 from __future__ import annotations
 
 import math
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import mul
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float16, Float32, Float64, Int64, UInt8
 
-from eval.files import write_arrays
 from eval.metrics.conventions import REACHES, TPR, OperatingPoint, OperatingPoints, Reach
 from eval.metrics.counts import KeyCounts
 from eval.metrics.keys import FrameKeys, frame_keys, scores_of
@@ -182,29 +178,6 @@ class PixelMetrics:
             for side in ("known", "anomaly")
         )
         return self
-
-    def save(self, path: Path) -> None:
-        """Write the pool, so that parts of a benchmark can be counted anywhere and judged together.
-
-        Raises:
-            UserError: the file cannot be written.
-        """
-        write_arrays(path, self.state())
-
-    @classmethod
-    def load(cls, path: Path) -> PixelMetrics:
-        """Read what `save` wrote.
-
-        Raises:
-            UserError: missing, cut off or something else.
-        """
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return cls.of(arrays)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise UserError(
-                f"{path} holds no counted scores, or is cut off ({error}); count that part again."
-            ) from error
 
     def steps(self) -> Steps:
         """Every step of the curve; 28 bytes for each distinct score of the anomaly pixels.

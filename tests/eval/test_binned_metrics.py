@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.metrics import BinnedMetrics, BinnedResult, PixelMetrics
-from eval.metrics.binned import QUANTILES, quantiles
+from eval.metrics.binned import QUANTILES, FrameBins, frame_bins, quantiles
 from eval.metrics.keys import frame_keys, ordered
 from eval.metrics.order import in_order
 from shards.errors import UserError
@@ -20,11 +20,13 @@ from shards.errors import UserError
 Frame = tuple[np.ndarray, np.ndarray]
 
 
+def binned(score: np.ndarray, label: np.ndarray, frame: str = "frame") -> FrameBins | None:
+    return frame_bins(frame_keys(score, label, frame), frame, half=score.dtype == np.float16)
+
+
 def judge(*frames: Frame) -> BinnedResult:
-    metrics = BinnedMetrics()
-    for index, (score, label) in enumerate(frames):
-        metrics.add(score, label, f"{index:03d}")
-    return metrics.result()
+    every = [binned(*frame, f"{index:03d}") for index, frame in enumerate(frames)]
+    return BinnedMetrics([found for found in every if found is not None]).result()
 
 
 def bins(score: np.ndarray, label: np.ndarray) -> list[tuple[float, int, int]]:
@@ -127,11 +129,9 @@ def test_one_frame_with_few_scores_has_the_exact_figures() -> None:
     score, label = draw(np.random.default_rng(2), np.float32, 5, 0.0, 0.3)
     exact = PixelMetrics()
     exact.add(score, label)
-    wanted, binned = exact.result(), judge((score, label))
-    assert binned.metrics == pytest.approx({"AP_binned": wanted.ap, "FPR95_binned": wanted.fpr}, abs=1e-12)
-    assert (binned.best_f1, binned.best_threshold) == pytest.approx(
-        (wanted.best_f1, wanted.best_threshold), abs=1e-12
-    )
+    wanted, found = exact.result(), judge((score, label))
+    assert found.metrics == pytest.approx({"AP_binned": wanted.ap, "FPR95_binned": wanted.fpr}, abs=1e-12)
+    assert (found.best_f1, found.best_threshold) == pytest.approx((wanted.best_f1, wanted.best_threshold), abs=1e-12)
 
 
 def test_by_hand() -> None:
@@ -146,26 +146,23 @@ def test_by_hand() -> None:
     assert result.metrics == {"AP_binned": result.ap, "FPR95_binned": 1}
 
 
-def test_the_order_of_adding_and_merging_changes_nothing() -> None:
+def test_the_order_of_the_frames_changes_nothing() -> None:
     rng = np.random.default_rng(3)
-    drawn = [draw(rng, np.float16, 20, 0.0, 0.1) for _ in range(6)]
-    whole, parts = BinnedMetrics(), [BinnedMetrics() for _ in range(3)]
-    for index, frame in enumerate(drawn):
-        whole.add(*frame, f"{index}")
-        parts[2 - index % 3].add(*frame, f"{index}")
-    for part in parts[1:]:
-        parts[0].merge(part)
-    assert parts[0].result() == whole.result()
+    # Frames share the highest threshold, so that their order would tell.
+    every = [binned(*draw(rng, np.float16, 20, 0.0, 0.1), f"{index}") for index in range(6)]
+    frames = [found for found in every if found is not None]
+    orders = [frames, frames[::-1], frames[3:] + frames[:3]]
+    assert len({BinnedMetrics(order).result() for order in orders}) == 1
 
 
 def test_half_precision_is_judged_as_it_is() -> None:
     # 2000 - 0.1 is no float16: between these two the quantiles of float16 scores are others.
     score, label = np.array([[0.1, 2000, 3, 3]], np.float16), np.array([[0, 0, 1, 1]], np.uint8)
     for kind in (np.float16, np.float32):
-        metrics = BinnedMetrics()
-        metrics.add(score.astype(kind), label)
+        found = binned(score.astype(kind), label)
+        assert found is not None
         wanted = np.quantile(score[:, :2].astype(kind), np.linspace(0, 1, QUANTILES))
-        assert set(wanted.tolist()) < set(metrics.frames[0].thresholds.tolist())
+        assert set(wanted.tolist()) < set(found.thresholds.tolist())
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32])
@@ -189,23 +186,21 @@ def test_sorting(values: list[float], copies: int) -> None:
 
 def test_bad_input_gets_a_sentence() -> None:
     zeros, known = np.zeros((1, 2), np.float32), np.zeros((1, 2), np.uint8)
-    metrics = BinnedMetrics()
     with pytest.raises(UserError, match=r"score map of f has the shape \(1, 2\), its label \(2, 1\)"):
-        metrics.add(zeros, known.T.copy(), "f")
+        binned(zeros, known.T.copy(), "f")
     with pytest.raises(UserError, match="score map of f holds 1 values that are NaN or infinite"):
-        metrics.add(np.array([[0, np.nan]], np.float32), known, "f")
+        binned(np.array([[0, np.nan]], np.float32), known, "f")
     with pytest.raises(UserError, match=r"label of f holds the values \[2\]"):
-        metrics.add(zeros, np.array([[0, 2]], np.uint8), "f")
+        binned(zeros, np.array([[0, 2]], np.uint8), "f")
     for wide in (np.array([[-6e4, 6e4]], np.float16), np.array([[-3e38, 3e38]], np.float32)):
         with pytest.raises(UserError, match=r"scores of f lie further apart than float\d\d can hold; scale them"):
-            metrics.add(wide, known, "f")
-    assert not metrics.frames
+            binned(wide, known, "f")
     with pytest.raises(UserError, match="no anomaly pixel"):
         judge((zeros, known))
     with pytest.raises(UserError, match="no known"):
         judge((zeros, known + np.uint8(1)))
     with pytest.raises(UserError, match="no anomaly pixel"):
-        BinnedMetrics().result()
+        BinnedMetrics([]).result()
 
 
 def golden(shared: Path) -> list[tuple[str, dict[str, float], BinnedResult, bool]]:

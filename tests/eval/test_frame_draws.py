@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from eval.metrics import BinnedMetrics, ComponentMetrics, SegmentationMetrics
+from eval.metrics.binned import frame_bins
 from eval.metrics.component import SIZES, FrameComponents
 from eval.metrics.frame_draws import binned_intervals, class_intervals, component_intervals
+from eval.metrics.keys import frame_keys
 
 
 def quantiles(values: list[float]) -> tuple[float, float]:
@@ -63,22 +65,21 @@ def test_class_intervals_are_those_of_judging_every_draw() -> None:
 @pytest.mark.parametrize("levels", [None, 40])
 def test_binned_intervals_are_those_of_judging_every_draw(levels: int | None) -> None:
     rng = np.random.default_rng(4)
-    whole = BinnedMetrics()
+    bins = []
     for number in range(6):
         label = rng.choice(np.array([0, 1, 255], np.uint8), (30, 40), p=[0.8, 0.1, 0.1])
         score = (rng.normal(size=label.shape) + (label == 1) * (1 + number % 3)).astype(np.float32)
         if levels:  # thresholds that frames share, but for the highest
             score = np.round(score * levels) / np.float32(levels)
             score[np.unravel_index(score.argmax(), score.shape)] = 50 + number
-        whole.add(score, label, f"f{number}")
-    frames = [*whole.frames[:3], None, *whole.frames[3:]]  # the fourth is void everywhere
+        bins.append(frame_bins(frame_keys(score, label), f"f{number}"))
+    frames = [*bins[:3], None, *bins[3:]]  # the fourth is void everywhere
     figures: dict[str, list[float]] = {}
     for weights in np.random.default_rng(7).multinomial(7, np.full(7, 1 / 7), size=80):
-        metrics = BinnedMetrics()
-        metrics.frames = [
+        drawn = [
             frame for frame, times in zip(frames, weights, strict=True) if frame is not None for _ in range(times)
         ]
-        for name, value in metrics.result().metrics.items():
+        for name, value in BinnedMetrics(drawn).result().metrics.items():
             figures.setdefault(name, []).append(value)
     found = binned_intervals(frames, seed=7, draws=80)
     assert set(found) == set(figures) == {"AP_binned", "FPR95_binned"}
@@ -88,11 +89,12 @@ def test_binned_intervals_are_those_of_judging_every_draw(levels: int | None) ->
 
 
 def test_draws_without_anomaly_have_no_binned_curve() -> None:
-    metrics = BinnedMetrics()
+    score, frames = np.arange(20, dtype=np.float32).reshape(4, 5), []
     for number, value in enumerate((0, 1)):
-        metrics.add(np.arange(20, dtype=np.float32).reshape(4, 5), np.full((4, 5), value, np.uint8), f"f{number}")
-    found = binned_intervals(metrics.frames)
-    whole = metrics.result()
+        bins = frame_bins(frame_keys(score, np.full((4, 5), value, np.uint8)), f"f{number}")
+        assert bins is not None
+        frames.append(bins)
+    found, whole = binned_intervals(frames), BinnedMetrics(frames).result()
     # Half of the draws hold both frames; the others hold one class and are left out.
     assert found["AP_binned"].low == found["AP_binned"].high == pytest.approx(whole.ap, abs=1e-12)
     assert found["FPR95_binned"].low == found["FPR95_binned"].high == whole.fpr

@@ -255,13 +255,11 @@ def test_parts_of_another_version_are_refused(tmp_path: Path) -> None:
             ScoreCounts.load(path)
 
 
-def saved_pool(folder: Path) -> dict[str, np.ndarray]:
+def other_pool() -> dict[str, np.ndarray]:
     """A pool of other pixels."""
     metrics = PixelMetrics()
     metrics.add(*make_frames(1, seed=9)[0])
-    metrics.save(folder / "pool.npz")
-    with np.load(folder / "pool.npz") as arrays:
-        return dict(arrays)
+    return metrics.state()
 
 
 @pytest.mark.parametrize("name", ["smiyc-anomaly", "caos"])
@@ -298,7 +296,7 @@ def test_parts_whose_pieces_do_not_fit_together_are_refused(tmp_path: Path, name
         np.savez(path, **content | {"part": np.frombuffer(json.dumps(text | change).encode(), np.uint8)})
         with pytest.raises(UserError, match=rf"is no part that .*({sentence})"):
             merge_parts([path])
-    pool = {f".{key}": array for key, array in saved_pool(tmp_path).items()}
+    pool = {f".{key}": array for key, array in other_pool().items()}
     assert pool.keys() <= content.keys()
     np.savez(path, **content | pool)
     with pytest.raises(UserError, match=r"is no part that .*its known pixels do not add up"):
