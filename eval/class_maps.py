@@ -1,29 +1,30 @@
 """Predicted class maps beside score maps: mIoU of a set's own classes, and open-mIoU where it has several towns.
 
-    results = judge_scores(paired, protocol, "mine").as_json()
-    add_segmentation(results, judge_classes(Path("StreetHazards"), paired, Path("classes")))
+    classes = judge_classes(paired, Path("classes"))
+    judge_scores(paired, protocol, "mine", out=out, segmentation=classes)
 
 A class map is a file a frame, named like the frame or with `_segmentation` behind it: an 8-bit PNG or an .npy of
-uint8, which holds the classes of the set, counted from 0 (StreetHazards: 0 ... 12; elsewhere trainIds).
+uint8, which holds the classes of the set, counted from 0 (StreetHazards: 0 ... 12; elsewhere trainIds). Networks of
+DenseHybrid know StreetHazards without its class "other": their maps hold 0 ... 11, which must be said
+(`without_other`), since a map of 13 classes may lack the last one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from jaxtyping import UInt8
 
-from eval.benchmarks import FINDERS, BenchmarkFrame, BenchmarkSet, find_sets
+from eval.benchmarks import BenchmarkFrame, streethazards
 from eval.benchmarks.sets import read_label, read_stored_label
+from eval.class_figures import ClassFigures
 from eval.files import BROKEN
-from eval.metrics.open_miou import CONVENTION as OPEN_CONVENTION
-from eval.metrics.open_miou import OpenFrame, OpenMaps, OpenResult, open_miou
-from eval.metrics.segmentation import CONVENTION, SegmentationMetrics, SegmentationResult
+from eval.metrics.open_miou import DEFAULT, OpenFrame, OpenMaps, Reading, open_miou
+from eval.metrics.segmentation import SegmentationMetrics
 from eval.scoremaps import PairedSet, frame_key, read_score_map
 from shards.codec import decode_map
 from shards.errors import BadInput, UserError
@@ -31,55 +32,38 @@ from shards.labels import IGNORE, KNOWN
 from shards.plural import plural
 from shards.progress import track
 
+Map = UInt8[np.ndarray, "_h _w"]
+
 _SUFFIXES: Final = (".png", ".npy")
+_OTHER: Final[Mapping[str, str]] = {streethazards.CARD.name: "other"}
+"""Benchmark -> the class that open-mIoU leaves out there, as its own evaluator does."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClassResult:
-    """What came out.
-
-    Attributes:
-        name: of the set.
-        classes: names of its classes.
-        closed: mIoU and mAcc of the known pixels.
-        open: open-mIoU; None for a set of one group.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    closed: SegmentationResult
-    open: OpenResult | None
-
-    def as_json(self) -> dict[str, Any]:
-        """The `segmentation` of a set in results.json."""
-        entry: dict[str, Any] = {
-            "metrics": dict(self.closed.metrics),
-            "iou_per_class": dict(zip(self.classes, self.closed.iou, strict=True)),
-            "convention": dict(CONVENTION),
-        }
-        if self.open is not None:
-            entry["metrics"]["open_mIoU"] = self.open.miou
-            entry["open_groups"] = [
-                {"group": name, "frames": found.frames, "threshold": found.threshold, "open_mIoU": found.miou}
-                for name, found in self.open.groups.items()
-            ]
-            entry["open_convention"] = dict(OPEN_CONVENTION)
-        return entry
-
-
-def judge_classes(labels: Path, paired: PairedSet, semantic: Path) -> ClassResult:
+def judge_classes(
+    paired: PairedSet, semantic: Path, *, reading: Reading = DEFAULT, without_other: bool = False
+) -> ClassFigures:
     """Judge the class maps of a set.
 
     Args:
-        labels: the benchmark set, in its official layout where its towns are to be told apart.
-        paired: its score maps, from `find_pairs`.
+        paired: its score maps, from `find_pairs`; the labels' benchmark set, in its official layout where its towns
+            are to be told apart.
         semantic: folder of the class maps, in subfolders too.
+        reading: of open-mIoU; "strided" leaves out no class.
+        without_other: the class maps number the classes without "other"; then it is void for mIoU, too.
 
     Raises:
         UserError: the labels are no benchmark set or know no classes; a class map is missing, broken, of another
-            size or holds a class that does not exist; what `open_miou` raises.
+            size or holds a class that does not exist; the set has no class "other"; what `open_miou` raises.
     """
-    frames = _frames(labels, paired)
+    frames = _frames(paired)
+    names = frames[0].encoding.classes
+    other = _other(paired, names)
+    if without_other and other is None:
+        raise UserError(
+            f"The classes of {paired.name} have no 'other' to be numbered without: --without-other is for "
+            f"{' and '.join(_OTHER)}."
+        )
+    removed = other if without_other else None
     files = map_files(semantic, "class map", "--semantic")
     missing = [frame.name for frame in frames if frame_key(frame.name) not in files]
     if missing:
@@ -87,53 +71,41 @@ def judge_classes(labels: Path, paired: PairedSet, semantic: Path) -> ClassResul
             f"{len(missing)} of {plural(len(frames), 'frame')} {'has' if len(missing) == 1 else 'have'} no class "
             f"map in {semantic}, the first {missing[0]}."
         )
-    scores = {pair.name: pair.score for pair in paired.pairs}
-    names = frames[0].encoding.classes
+    read = {frame.name: partial(_predicted, frame, files[frame_key(frame.name)], removed) for frame in frames}
     closed = SegmentationMetrics(len(names))
     for frame in track(frames, f"{paired.name}: classes", total=len(frames), unit="frames"):
         classes, label = _known_classes(frame)
-        predicted = read_map(files[frame_key(frame.name)], "class map")
-        if predicted.shape != label.shape:
-            raise UserError(
-                f"The class map of {frame.name} has {predicted.shape[1]}x{predicted.shape[0]} pixels but its label "
-                f"{label.shape[1]}x{label.shape[0]}; they must be equal."
-            )
-        closed.add(predicted, np.where(label == KNOWN, classes, IGNORE).astype(np.uint8), frame.name)
+        known = label == KNOWN
+        if removed is not None:
+            known &= classes != removed
+        closed.add(read[frame.name](label), np.where(known, classes, IGNORE).astype(np.uint8), frame.name)
     opened = None
     if len({frame.group for frame in frames}) > 1:
+        ignored = () if other is None or (reading == "strided" and not without_other) else (other,)
+        scores = {pair.name: pair.score for pair in paired.pairs}
         several = [
-            OpenFrame(
-                frame.name, frame.group, partial(_maps, frame, scores[frame.name], files[frame_key(frame.name)])
-            )
+            OpenFrame(frame.name, frame.group, partial(_maps, frame, scores[frame.name], read[frame.name]))
             for frame in frames
         ]
-        opened = open_miou(several, len(names))
-    return ClassResult(paired.name, names, closed.result(), opened)
+        opened = open_miou(several, len(names), reading=reading, ignored=ignored)
+    return ClassFigures(closed.result(), names, () if removed is None else (names[removed],), opened)
 
 
-def add_segmentation(results: Mapping[str, Any], found: ClassResult) -> None:
-    """Put the figures into the content of a results.json, beside those of the scores."""
-    results["sets"][found.name]["segmentation"] = found.as_json()
-
-
-def _frames(labels: Path, paired: PairedSet) -> list[BenchmarkFrame]:
-    """The set's frames that have a score map."""
-    known = paired.benchmark is not None and paired.benchmark in FINDERS
-    sets = find_sets(str(paired.benchmark), labels) if known else []
-    wanted = {pair.name for pair in paired.pairs}
-    frames = [
-        frame
-        for found in sets
-        if isinstance(found, BenchmarkSet)
-        for frame in found.frames
-        if isinstance(frame, BenchmarkFrame) and frame.name in wanted
-    ]
-    if {frame.name for frame in frames} != wanted or any(frame.encoding.semantic is None for frame in frames):
+def _frames(paired: PairedSet) -> list[BenchmarkFrame]:
+    """The frames of the pairs."""
+    frames = [pair.label.frame for pair in paired.pairs if pair.label.frame is not None]
+    if len(frames) < len(paired.pairs) or any(frame.encoding.semantic is None for frame in frames):
         raise UserError(
-            f"The labels of {labels} tell no classes, so class maps cannot be judged: give --labels the folder of a "
-            "benchmark whose labels do, such as StreetHazards or MUAD."
+            f"The labels of {paired.name} tell no classes, so class maps cannot be judged: give --labels the folder "
+            "of a benchmark whose labels do, such as StreetHazards or MUAD."
         )
     return frames
+
+
+def _other(paired: PairedSet, names: tuple[str, ...]) -> int | None:
+    """The number of the class that open-mIoU leaves out."""
+    name = _OTHER.get(paired.benchmark or "")
+    return names.index(name) if name in names else None
 
 
 def map_files(folder: Path, what: str, option: str) -> dict[str, Path]:
@@ -160,19 +132,39 @@ def map_files(folder: Path, what: str, option: str) -> dict[str, Path]:
     return files
 
 
-def _known_classes(frame: BenchmarkFrame) -> tuple[UInt8[np.ndarray, "_h _w"], UInt8[np.ndarray, "_h _w"]]:
+def _known_classes(frame: BenchmarkFrame) -> tuple[Map, Map]:
     """Labelled classes, 255 = none, and the anomaly label."""
     classes = frame.encoding.classify(read_stored_label(frame))
     assert classes is not None
     return classes, read_label(frame)
 
 
-def _maps(frame: BenchmarkFrame, score: Path, semantic: Path) -> OpenMaps:
+def _maps(frame: BenchmarkFrame, score: Path, predicted: Callable[[Map], Map]) -> OpenMaps:
     classes, label = _known_classes(frame)
-    return OpenMaps(read_score_map(score), read_map(semantic, "class map"), classes, label)
+    return OpenMaps(read_score_map(score), predicted(label), classes, label)
 
 
-def read_map(path: Path, what: str) -> UInt8[np.ndarray, "_h _w"]:
+def _predicted(frame: BenchmarkFrame, path: Path, removed: int | None, label: Map) -> Map:
+    """A class map in the set's own numbers; what it holds at void pixels does not matter."""
+    found = read_map(path, "class map")
+    if found.shape != label.shape:
+        raise UserError(
+            f"The class map of {frame.name} has {found.shape[1]}x{found.shape[0]} pixels but its label "
+            f"{label.shape[1]}x{label.shape[0]}; they must be equal."
+        )
+    if removed is None:
+        return found
+    last = len(frame.encoding.classes) - 2
+    highest = int(found[label != IGNORE].max(initial=0))
+    if highest > last:
+        raise UserError(
+            f"The class map of {frame.name} holds the class {highest}; without "
+            f"{frame.encoding.classes[removed]!r} there are 0..{last}: leave --without-other away."
+        )
+    return np.where(found < removed, found, np.minimum(found, IGNORE - 1) + 1).astype(np.uint8)
+
+
+def read_map(path: Path, what: str) -> Map:
     """Read a map of small whole numbers, (H, W) uint8.
 
     Raises:

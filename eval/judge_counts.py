@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from eval.benchmarks import BenchmarkSet
-from eval.metrics import ComponentResult, SegmentationResult
+from eval.class_figures import ClassFigures
+from eval.metrics import ComponentResult
 from eval.metrics.bootstrap import NEAR, Interval, intervals
+from eval.metrics.component import FrameComponents
 from eval.metrics.conventions import TPR
 from eval.metrics.frame_draws import binned_intervals, component_intervals
 from eval.metrics.groups import GroupFigures, mean_of_groups
@@ -26,7 +28,7 @@ def judge_counts(
     own_masks: bool = False,
     beside: Mapping[str, Mapping[str, Any]] | None = None,
     inputs_sha256: str = "",
-    segmentation: SegmentationResult | None = None,
+    segmentation: ClassFigures | None = None,
 ) -> AnomalySetResult:
     """Judge a set whose frames are all counted.
 
@@ -55,7 +57,7 @@ def judge_counts(
         official[name] = metrics, {**entry, **(beside or {}).get(name, {})}
         official_intervals[name] = {
             **(binned_intervals([counts.frames[frame].bins for frame in order]) if protocol.binned else {}),
-            **({} if own is None else component_intervals(own.frames)),
+            **({} if own is None else component_intervals(_in_order(own, order))),
         }
     scores = {name: counts.pool.result(reach=protocol.reach, tpr=tpr) for name, counts in counted.items()}
     drawn = {name: _intervals(counts, scores[name].metrics, order) for name, counts in counted.items()}
@@ -78,6 +80,12 @@ def judge_counts(
     for name in counted:
         judged.metrics(name)  # a mean over frames of which none has figures is told before anything is written
     return judged
+
+
+def _in_order(found: ComponentResult, order: list[str]) -> list[FrameComponents]:
+    """The frames in the order of the set: what is drawn must not depend on where their files lie."""
+    by_name = {frame.frame: frame for frame in found.frames}
+    return [by_name[name] for name in order]
 
 
 def _groups(counts: ScoreCounts, order: list[str]) -> dict[str, GroupFigures]:

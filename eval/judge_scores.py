@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from eval.benchmarks.sets import PixelCounts, check_judgeable
+from eval.class_figures import ClassFigures
 from eval.components import judge_set
 from eval.inputs import InputDigest
 from eval.judge_counts import judge_counts
@@ -110,6 +111,7 @@ def judge_scores(
     tpr: float = TPR,
     workers: int | None = None,
     masks: ComponentResult | None = None,
+    segmentation: ClassFigures | None = None,
 ) -> Results:
     """Judge the score maps of a whole set; where the protocol judges components, they are read twice.
 
@@ -123,6 +125,7 @@ def judge_scores(
         workers: frames that are worked on at a time.
         masks: component figures of the method's own masks (`own_masks.py`), in the place of those at the official
             threshold.
+        segmentation: figures of the method's class maps (`class_maps.py`).
 
     Raises:
         UserError: as `count_scores` and `results_of`. Nothing has been written then.
@@ -132,7 +135,8 @@ def judge_scores(
     if protocol.components is not None and not counts.missing:
         found = _judge_components(paired, counts, judging_threads(workers)) if masks is None else masks
         components[counts.about.set, counts.about.score] = found
-    return results_of([counts], out, components, own_masks=masks is not None)
+    classes = {} if segmentation is None else {counts.about.set: segmentation}
+    return results_of([counts], out, components, own_masks=masks is not None, segmentation=classes)
 
 
 def merge_parts(parts: Sequence[Path], out: Path | None = None) -> Results:
@@ -154,6 +158,7 @@ def results_of(
     components: Mapping[tuple[str, str], ComponentResult] | None = None,
     *,
     own_masks: bool = False,
+    segmentation: Mapping[str, ClassFigures] | None = None,
 ) -> Results:
     """Judge what was counted.
 
@@ -162,6 +167,7 @@ def results_of(
         out: folder for the files of `write_results`; nothing is written without it.
         components: (set, score) -> component figures, where they were judged.
         own_masks: whether those are of masks that a method handed in.
+        segmentation: set -> figures of its known classes, where class maps were judged.
 
     Raises:
         UserError: frames are missing, the labels hold one class only, or no frame holds both; scores of one set that
@@ -188,6 +194,7 @@ def results_of(
                 scores,
                 {score: found for (of, score), found in (components or {}).items() if of == name},
                 own_masks,
+                (segmentation or {}).get(name),
             )
             for name, scores in sets.items()
         },
@@ -198,7 +205,11 @@ def results_of(
 
 
 def _judge_set(
-    name: str, scores: Mapping[str, ScoreCounts], components: Mapping[str, ComponentResult], own_masks: bool
+    name: str,
+    scores: Mapping[str, ScoreCounts],
+    components: Mapping[str, ComponentResult],
+    own_masks: bool,
+    segmentation: ClassFigures | None,
 ) -> AnomalySetResult:
     """Judge all scores of a set."""
     notes: list[str] = []
@@ -228,6 +239,7 @@ def _judge_set(
         components=components,
         own_masks=own_masks,
         beside={score: _beside(counts) for score, counts in scores.items()},
+        segmentation=segmentation,
     )
 
 
@@ -280,7 +292,7 @@ def _judge_components(paired: PairedSet, counts: ScoreCounts, threads: int) -> C
 
     def add(metrics: ComponentMetrics, pair: ScorePair) -> None:
         values, label = _read(pair)
-        metrics.add(values, threshold, label, str(pair.score))
+        metrics.add(values, threshold, label, pair.name)
 
     return judge_set(counts.protocol.components, paired.pairs, add, f"{paired.name}: components", threads)
 

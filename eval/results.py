@@ -24,20 +24,18 @@ from eval.benchmarks import (
     SegmentationSet,
 )
 from eval.benchmarks.whole import is_whole
+from eval.class_figures import ClassFigures
 from eval.frame_figures import Counts
 from eval.inputs import versions
 from eval.metrics import PixelResult, SegmentationResult
 from eval.metrics.bootstrap import FrameCounts, Interval, interval_rows
 from eval.metrics.conventions import TPR
-from eval.metrics.frame_draws import class_intervals
 from eval.metrics.groups import GroupFigures
 from eval.metrics.pixel import convention as pixel_convention
-from eval.metrics.segmentation import CONVENTION as SEGMENTATION_CONVENTION
 from eval.official import check_place, mean_over_frames
 from eval.protocols import PROTOCOLS, Protocol
 from eval.score_counts import CountedSet
 from shards.errors import UserError
-from shards.labels import TRAIN_CLASSES
 
 SCHEMA = 1
 RESULTS = "results.json"
@@ -95,10 +93,26 @@ class AnomalySetResult:
     inputs_sha256: str
     official_intervals: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     official: Mapping[str, tuple[Mapping[str, float], Mapping[str, Any]]] = field(default_factory=dict)
-    segmentation: SegmentationResult | None = None
+    segmentation: ClassFigures | None = None
     protocol: Protocol = PROTOCOLS["pooled"]
     tpr: float = TPR
     groups: Mapping[str, Mapping[str, GroupFigures]] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for people: of the set, and on each score that is the same at every pixel.
+
+        Such a score is that of a file of zeros, or of a network that is broken.
+        """
+        return [
+            *self.found.notes,
+            *(
+                f"{name}: every pixel of every frame has one and the same score, {result.best_threshold:g}, so its "
+                "figures say nothing."
+                for name, result in self.scores.items()
+                if result.constant
+            ),
+        ]
 
     @property
     def averages(self) -> bool:
@@ -119,7 +133,7 @@ class AnomalySetResult:
             "benchmark": self.found.benchmark,
             "layout": self.found.layout,
             "frames": len(self.found.frames),
-            "notes": [*self.found.notes, *self._constant()],
+            "notes": self.notes,
             **({"inputs_sha256": self.inputs_sha256} if self.inputs_sha256 else {}),
             "pixels": pixels,
             "part": self.found.part,
@@ -127,17 +141,8 @@ class AnomalySetResult:
             "labels": list(self.found.labels),
             "options": dict(self.found.options),
             "scores": {name: self._score_entry(name) for name in self.scores},
-            **({} if self.segmentation is None else {"segmentation": _segmentation_entry(self.segmentation)}),
+            **({} if self.segmentation is None else {"segmentation": self.segmentation.as_json()}),
         }
-
-    def _constant(self) -> list[str]:
-        """A sentence on each score that is the same at every pixel: a file of zeros, or a network that is broken."""
-        return [
-            f"{name}: every pixel of every frame has one and the same score, {result.best_threshold:g}, so its "
-            "figures say nothing."
-            for name, result in self.scores.items()
-            if result.constant
-        ]
 
     def _score_entry(self, name: str) -> dict[str, Any]:
         result, rules = self.scores[name], pixel_convention(self.protocol.reach, self.tpr)
@@ -185,18 +190,8 @@ class SegmentationSetResult:
             "inputs_sha256": self.inputs_sha256,
             "labels": ["Cityscapes labelIds or trainIds"],
             "pixels": {"valid": self.segmentation.pixels},
-            "segmentation": _segmentation_entry(self.segmentation),
+            "segmentation": ClassFigures(self.segmentation).as_json(),
         }
-
-
-def _segmentation_entry(found: SegmentationResult) -> dict[str, Any]:
-    names = [row.name for row in TRAIN_CLASSES]
-    return {
-        "metrics": found.metrics,
-        "intervals": interval_rows(class_intervals(found.frames)),
-        "iou_per_class": dict(zip(names, found.iou, strict=True)),
-        "convention": dict(SEGMENTATION_CONVENTION),
-    }
 
 
 @dataclass(frozen=True, slots=True)

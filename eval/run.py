@@ -25,6 +25,7 @@ from eval.benchmarks import (
 )
 from eval.benchmarks.encoding import CITYSCAPES_NAMES
 from eval.benchmarks.sets import Frame
+from eval.class_figures import ClassFigures
 from eval.inputs import InputDigest, hashes
 from eval.judge_counts import judge_counts
 from eval.metrics import SegmentationMetrics
@@ -159,7 +160,7 @@ def _judge_anomaly(
         counted,
         components=components,
         inputs_sha256=digest.hexdigest(),
-        segmentation=segmentation.result() if segmentation.confusion.any() else None,
+        segmentation=ClassFigures(segmentation.result()) if segmentation.confusion.any() else None,
     )
 
 

@@ -27,7 +27,7 @@ from jaxtyping import Float16, Float32, Float64, UInt8
 
 from eval.benchmarks import FINDERS, BenchmarkFrame, BenchmarkSet, find_sets
 from eval.benchmarks.encoding import TWO_AND_UP, Encoding, two_and_up_or_plain
-from eval.benchmarks.folders import guess, images_in, is_flat
+from eval.benchmarks.folders import FRAME_ENDINGS, guess, images_in, is_flat, without_endings
 from eval.benchmarks.sets import read_image, read_label
 from eval.benchmarks.smiyc import track_of
 from eval.files import BROKEN
@@ -45,10 +45,8 @@ SUFFIXES: Final = (".npy", ".npz", ".hdf5", ".h5", ".png")
 DATASET: Final = "value"
 """The dataset of an HDF5 file that holds the map."""
 _ARRAYS: Final = ("score", DATASET)
-_ENDINGS: Final = re.compile(
-    r"(_labels_semantic|_labels|_gt(Coarse|Fine)_label(Train)?Ids|_leftImg8bit|_rgb|_anomaly_p|_anomaly|_scores?)$"
-)
-"""What tools append to the name of a frame."""
+_ENDINGS: Final = (*FRAME_ENDINGS, "_anomaly_p", "_anomaly", "_score", "_scores")
+"""What benchmarks and tools append to the name of a frame."""
 _NO_SCORE: Final = "_segmentation"
 _NO_LABEL: Final = re.compile(r"(_color|_labelColors|_instanceIds|_leftImg8bit|_rgb)$")
 _NUMBERED: Final = re.compile(r"(?P<number>\d{4})_(?P<base>.+)")
@@ -67,6 +65,7 @@ class LabelFile:
         read: gives it in our words, (H, W) uint8: 0 known, 1 anomaly, 255 ignore; raises UserError.
         picture: gives the photograph, (H, W, 3) uint8, where the set has it; raises UserError.
         group: the town or the weather that it is from; empty if the benchmark names none.
+        frame: of the benchmark that it is the label of; None for a bare file.
     """
 
     name: str
@@ -74,6 +73,7 @@ class LabelFile:
     read: Callable[[], Label]
     picture: Callable[[], UInt8[np.ndarray, "h w 3"]] | None = None
     group: str = ""
+    frame: BenchmarkFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +151,7 @@ def find_pairs(
     ending: str = "",
     extra: bool = False,
     part: bool = False,
+    overrides: Iterable[str] = (),
 ) -> PairedSet:
     """Find the score maps of a folder and their labels; opens no score map.
 
@@ -166,12 +167,13 @@ def find_pairs(
         ending: only score files that end so count, and it is no part of a frame's name; with or without a suffix.
         extra: pass over score maps without a label instead of refusing them.
         part: frames without a score map are in other parts, and no error.
+        overrides: options of the benchmark as words `key=value`, as for `find_sets`; not for bare label files.
 
     Raises:
         UserError: a folder is missing or empty, several sets in one, the wrong benchmark, a frame without its
-            partner, two files of one frame.
+            partner, two files of one frame, options where there is no benchmark or that it does not have.
     """
-    found = _find_labels(labels, protocol, encoding)
+    found = _find_labels(labels, protocol, encoding, tuple(overrides))
     files = _score_files(scores, ending)
     matched, strangers = _match(files, found.files)
     hidden = [path for path in strangers if frame_key(_stem(path, ending)) in found.left_out]
@@ -201,10 +203,7 @@ def find_pairs(
 
 def frame_key(stem: str) -> str:
     """The name of a frame: a file's stem without everything that tools append."""
-    shorter = _ENDINGS.sub("", stem)
-    while shorter and shorter != stem:
-        stem, shorter = shorter, _ENDINGS.sub("", shorter)
-    return stem
+    return without_endings(stem, _ENDINGS)
 
 
 def read_label_file(path: Path, encoding: Encoding) -> Label:
@@ -240,7 +239,9 @@ class _Labels:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _find_labels(folder: Path, protocol: Protocol, encoding: Encoding | None) -> _Labels:
+def _find_labels(
+    folder: Path, protocol: Protocol, encoding: Encoding | None, overrides: Sequence[str] = ()
+) -> _Labels:
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}: give --labels the folder that holds the labels.")
     folder = folder.resolve()
@@ -255,9 +256,18 @@ def _find_labels(folder: Path, protocol: Protocol, encoding: Encoding | None) ->
     if protocol.part and told is not None and told.name != protocol.part:
         raise UserError(f"{folder} does not look like {protocol.summary}, which the protocol {protocol.name} is for.")
     benchmark = looks_like or protocol.benchmark
-    if benchmark is None or benchmark not in FINDERS or encoding is not None or not _is_set(folder):
+    if overrides and encoding is not None:
+        raise UserError("--encoding is for bare label files, --set for a benchmark's own set: give one of them.")
+    if overrides and benchmark not in FINDERS:
+        raise UserError(
+            f"--set {overrides[0]} is an option of a benchmark, but {folder} is recognised as none: give --labels "
+            "the folder of its set, images and labels."
+        )
+    # Options are asked of a benchmark's set: where it is not whole, the benchmark says what is missing.
+    bare = encoding is not None or not (overrides or _is_set(folder))
+    if benchmark is None or benchmark not in FINDERS or bare:
         return _bare_labels(folder, protocol, encoding)
-    sets = [found for found in find_sets(benchmark, folder) if isinstance(found, BenchmarkSet)]
+    sets = [found for found in find_sets(benchmark, folder, overrides) if isinstance(found, BenchmarkSet)]
     if len(sets) != 1:
         names = ", ".join(found.name for found in sets) or "none with anomalies"
         raise UserError(f"{folder} should hold one set with anomaly labels, it holds {names}; give --labels one set.")
@@ -271,7 +281,7 @@ def _is_set(folder: Path) -> bool:
 
 def _of_benchmark(found: BenchmarkSet, folder: Path) -> _Labels:
     files = tuple(
-        LabelFile(frame.name, frame.label, partial(read_label, frame), partial(read_image, frame), frame.group)
+        LabelFile(frame.name, frame.label, partial(read_label, frame), partial(read_image, frame), frame.group, frame)
         for frame in found.frames
         if isinstance(frame, BenchmarkFrame)
     )

@@ -11,6 +11,7 @@ import typer
 from anomsynth.commands.options import (
     PROTOCOLS,
     Batch,
+    BenchmarkOptions,
     Checkpoint,
     Device,
     Flip,
@@ -73,6 +74,16 @@ def scores(
             "--semantic", metavar="DIR", help="Predicted classes, for mIoU and the open-mIoU of StreetHazards' towns."
         ),
     ] = None,
+    open_reading: Annotated[
+        Literal["densehybrid", "strided"],
+        typer.Option("--open-reading", help="How open-mIoU reads thresholds: as DenseHybrid's code, or TPR >= .95."),
+    ] = "densehybrid",
+    without_other: Annotated[
+        bool,
+        typer.Option(
+            "--without-other", help="StreetHazards: --semantic holds 12 classes, those without 'other', from 0."
+        ),
+    ] = False,
     masks: Annotated[
         Path | None,
         typer.Option("--masks", metavar="DIR", help="A method's own masks, to judge components by instead."),
@@ -88,8 +99,9 @@ def scores(
         typer.Option("--tpr", metavar="SHARE", help="True positive rate at which FPR is read; default: 0.95."),
     ] = None,
     workers: Workers = None,
+    overrides: BenchmarkOptions = None,
     allow_extra: Annotated[bool, typer.Option("--allow-extra", help="Pass over score maps without a label.")] = False,
-    overwrite: Overwrite = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what --out or --part names.")] = False,
 ) -> None:
     """Judge score maps that any tool wrote, as a benchmark's evaluator or a method's code does.
 
@@ -100,21 +112,24 @@ def scores(
     Example of two machines: each with `--part part1.npz` or `part2.npz` instead of `--out`, then
     `anomsynth eval merge part1.npz part2.npz --out report`
     """
-    from eval.class_maps import add_segmentation, judge_classes
-    from eval.files import write_json
+    from eval.class_maps import judge_classes
     from eval.judge_scores import count_scores, judge_scores
     from eval.metrics.conventions import TPR
     from eval.own_masks import judge_masks
     from eval.pictures import StoredPictures
     from eval.protocols import encoding_named, protocol_named
     from eval.report import write_page
-    from eval.results import RESULTS, check_out
+    from eval.results import check_out
     from eval.scoremaps import find_pairs
 
     if out is not None and part is not None:
         raise UserError("Give either --out DIR to judge the whole set, or --part FILE to count a part of it.")
     if (semantic or masks or images) and part is not None:
         raise UserError("--semantic, --masks and --images go with the whole set, not with a --part of it.")
+    if without_other and semantic is None:
+        raise UserError("--without-other says what the class maps of --semantic hold: give both.")
+    if part is not None and part.exists() and not overwrite:
+        raise UserError(f"--part {part} exists already: give another file, or replace it with --overwrite.")
     share = TPR if tpr is None else tpr
     check_out(out, overwrite=overwrite)
     rules = protocol_named(protocol)
@@ -127,22 +142,30 @@ def scores(
         ending=ending,
         extra=allow_extra,
         part=part is not None,
+        overrides=overrides or (),
     )
     source = scores.resolve().name
     if part is None:
         # Images, class maps and masks first: if they are broken, nothing has been written.
         pictures = StoredPictures(paired, images)
-        classes = None if semantic is None else judge_classes(labels, paired, semantic)
+        classes = (
+            None
+            if semantic is None
+            else judge_classes(paired, semantic, reading=open_reading, without_other=without_other)
+        )
         components = None if masks is None else judge_masks(paired, rules, masks, workers=workers)
         results = judge_scores(
-            paired, rules, score_name, source=source, out=out, tpr=share, workers=workers, masks=components
+            paired,
+            rules,
+            score_name,
+            source=source,
+            out=out,
+            tpr=share,
+            workers=workers,
+            masks=components,
+            segmentation=classes,
         )
-        content = results.as_json()
-        if classes is not None:
-            add_segmentation(content, classes)
-            if out is not None:
-                write_json(out / RESULTS, content)
-        _print(content, out, None if out is None else write_page(results, pictures, out))
+        _print(results.as_json(), out, None if out is None else write_page(results, pictures, out))
         return
     counts = count_scores(paired, rules, score_name, source, tpr=share, workers=workers)
     counts.save(part)

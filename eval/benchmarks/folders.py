@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
 from eval.benchmarks.encoding import PLAIN, Encoding
 from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet
@@ -23,9 +24,13 @@ from shards.plural import plural
 OFFICIAL_MASK = re.compile(r"(?P<number>\d{4})_(?P<base>.+)_labels\.png")
 """A mask of the Fishyscapes download."""
 
-_LABEL_ENDINGS = re.compile(
-    r"(_labels_semantic|_labels|_leftImg8bit|_gtCoarse_labelIds|_leftLabel|_rgb_anon|_gt_labelIds|_train_id)$"
+FRAME_ENDINGS: Final = (
+    *("_labels_semantic", "_labels", "_leftImg8bit", "_leftLabel", "_rgb_anon", "_rgb", "_train_id"),
+    *(f"_{kind}_{ids}" for kind in ("gt", "gtCoarse", "gtFine") for ids in ("labelIds", "labelTrainIds")),
 )
+"""What the benchmarks append to the name of a frame, for its image and for its label: the one table of them, which
+`eval/scoremaps.py` adds to what tools append."""
+
 _NAMES: Mapping[str, re.Pattern[str]] = {
     # The first that matches wins: RoadAnomaly21 is SMIYC's AnomalyTrack, not RoadAnomaly.
     "smiyc": re.compile(
@@ -168,7 +173,20 @@ def flat_frames(
 
 def key_of(path: Path) -> str:
     """The part of a file's name that an image and its label share."""
-    return _LABEL_ENDINGS.sub("", path.stem)
+    return without_endings(path.stem, FRAME_ENDINGS)
+
+
+def without_endings(stem: str, endings: Iterable[str]) -> str:
+    """A name without all endings that it has, one after the other; it is never left empty.
+
+    Args:
+        stem: of a file.
+        endings: the longest that fits is taken first.
+    """
+    longest = sorted(endings, key=len, reverse=True)
+    while ending := next((text for text in longest if stem.endswith(text) and stem != text), ""):
+        stem = stem.removesuffix(ending)
+    return stem
 
 
 def check_unique(sets: list[BenchmarkSet], folder: Path) -> list[BenchmarkSet]:

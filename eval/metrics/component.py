@@ -27,6 +27,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, Float64, Int64, UInt8
 
+from eval.metrics.keys import as_judged
 from eval.metrics.runs import Components
 from shards.errors import UserError
 from shards.labels import ANOMALY, IGNORE, KNOWN
@@ -151,7 +152,8 @@ class ComponentMetrics:
         """Judge a frame whose anomaly lies where the score is above a threshold.
 
         Args:
-            score: (H, W), finite, larger = more anomalous.
+            score: (H, W), finite, larger = more anomalous; float64 is rounded to float32, as for the curve that the
+                threshold is read from.
             threshold: a pixel at it is no anomaly yet.
             label: (H, W) uint8: 0 known, 1 anomaly, 255 ignore.
             frame: its name, for the error and the result.
@@ -160,7 +162,7 @@ class ComponentMetrics:
             UserError: the sizes differ; the score holds NaN or infinity; the threshold is none; the label holds
                 another value. Nothing is added then.
         """
-        return self.add_mask(above(score, threshold, frame), label, frame)
+        return self.add_mask(above(as_judged(score), threshold, frame), label, frame)
 
     def add_mask(
         self,

@@ -31,6 +31,17 @@ def scores_of(keys: UInt32[np.ndarray, "*_"]) -> Float32[np.ndarray, "*_"]:
     return np.where(keys & _SIGN, keys ^ _SIGN, ~keys).astype(np.uint32).view(np.float32)
 
 
+def as_judged(
+    score: Float16[np.ndarray, "h w"] | Float32[np.ndarray, "h w"] | Float64[np.ndarray, "h w"],
+) -> Float16[np.ndarray, "h w"] | Float32[np.ndarray, "h w"]:
+    """A score map as every figure takes it: float64 is rounded to float32, the others are judged as they are.
+
+    Thresholds are read from the rounded scores, so a map that is cut at one must be rounded as well.
+    """
+    with np.errstate(over="ignore"):  # beyond float32 lies infinity, which whoever judges refuses
+        return score.astype(np.float32) if score.dtype == np.float64 else score
+
+
 @dataclass(frozen=True, slots=True)
 class FrameKeys:
     """The valid pixels of one frame, in any order."""

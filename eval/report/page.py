@@ -41,6 +41,8 @@ _CONVENTIONS = {
     "component_convention": "sIoU, PPV and F1_mean",
 }
 """Keys of a score's entry in results.json, and what the page calls them."""
+_CLASS_CONVENTIONS = {"convention": "mIoU and mAcc", "open_convention": "open_mIoU"}
+"""The same of a set's `segmentation`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class _Section:
         found: what came out on it.
         metrics: the columns of its table.
         rows: one a score.
-        conventions: how its figures are meant, by title: the exact ones, and what the official evaluator adds.
+        conventions: how its figures are meant, by title: the exact ones, what the official evaluator adds, and those
+            of the known classes.
         charts: precision-recall and ROC.
         histograms: one a score.
         shown_score: the one that the pictures are of, and that the page opens with.
@@ -193,7 +196,8 @@ def _overview(sections: list[_Section]) -> list[dict[str, Any]]:
 
 
 def _section(number: int, name: str, found: AnomalySetResult, look: Pictures | None, count: int) -> _Section:
-    entries: dict[str, dict[str, Any]] = found.as_json()["scores"]
+    content = found.as_json()
+    entries: dict[str, dict[str, Any]] = content["scores"]
     metrics = {score: entry["metrics"] for score, entry in entries.items()}
     columns = columns_of(list(metrics.values()))
     rows = [
@@ -220,8 +224,11 @@ def _section(number: int, name: str, found: AnomalySetResult, look: Pictures | N
         rows=rows,
         conventions=[
             (title, entry[key])
-            for entry in list(entries.values())[:1]
-            for key, title in _CONVENTIONS.items()
+            for entry, titles in (
+                (next(iter(entries.values())), _CONVENTIONS),
+                (content.get("segmentation", {}), _CLASS_CONVENTIONS),
+            )
+            for key, title in titles.items()
             if key in entry
         ],
         charts=(precision_recall(found.scores), roc(found.scores)),

@@ -199,7 +199,8 @@ def test_parts_under_other_names(run: Run, maps: Path, labels: Path, tmp_path: P
         "all parts under one --score-name."
     )
     assert not out.exists()
-    assert judge(run, tmp_path / "two", labels, "--part", halves[1], "--score-name", "one").status == 0
+    again = ("--part", halves[1], "--score-name", "one", "--overwrite")
+    assert judge(run, tmp_path / "two", labels, *again).status == 0
     assert run("eval", "merge", *halves, "--out", out).status == 0
     # Both folders that the maps came from are on record.
     assert json.loads((out / "results.json").read_text())["predictor"] == {"score_maps": ["one", "two"]}

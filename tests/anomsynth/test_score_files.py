@@ -164,6 +164,11 @@ def test_parts_are_merged(run: Run, track: Path, maps: Path, tmp_path: Path) -> 
     assert "Histogram of score" in (tmp_path / "merged" / "report.html").read_text()  # no map at hand, so no picture
     refused(run("eval", "merge", parts[0], parts[0]), "counted in two parts", "part0.npz")
     refused(run("eval", "merge", maps / files[0].name), "is no part")
+    before = parts[0].read_bytes()
+    refused(run(*command, "--scores", maps, "--part", parts[0]), f"--part {parts[0]} exists already", "--overwrite")
+    assert parts[0].read_bytes() == before
+    assert run(*command, "--scores", maps, "--part", parts[0], "--overwrite").status == 0
+    assert parts[0].read_bytes() != before
     both = run(*command, "--scores", maps, "--part", parts[0], "--out", tmp_path / "both")
     refused(both, "either --out", "--part")
 
@@ -366,12 +371,23 @@ def test_open_miou_of_towns(run: Run, towns: tuple[Path, Path, Path], tmp_path: 
             label,
         )
         frames.append(OpenFrame(name, town, lambda maps=maps: maps))
-    expected = open_miou(frames, 13)
+    expected = open_miou(frames, 13, ignored=(3,))  # "other"
     assert found["metrics"]["open_mIoU"] == pytest.approx(expected.miou, abs=1e-12)
     assert 0 < found["metrics"]["open_mIoU"] < found["metrics"]["mIoU"] < 1
     assert [(row["group"], row["frames"]) for row in found["open_groups"]] == [("t5", 1), ("t6", 2)]
     assert found["iou_per_class"]["road"] > 0
     assert f"open_mIoU {100 * expected.miou:.2f} (t5 " in outcome.out
+    assert {row["of"] for row in found["intervals"]} == {"mIoU", "mAcc"}
+    page = (tmp_path / "out" / "report.html").read_text()
+    for metric, value in found["metrics"].items():
+        assert f"<strong>{metric} {100 * value:.2f}</strong>" in page
+    assert "TPR &gt; 0.95, of the other groups&#39; frames" in page
+    outcome = run(*command, "--semantic", classes, "--open-reading", "strided")
+    assert outcome.status == 0, outcome.err
+    (entry,) = read(tmp_path / "out")["sets"].values()
+    assert entry["segmentation"]["metrics"]["open_mIoU"] == pytest.approx(
+        open_miou(frames, 13, reading="strided").miou, abs=1e-12
+    )
 
     before = (tmp_path / "out" / "results.json").read_bytes()
     first = classes / "t5_0.png"
@@ -384,8 +400,51 @@ def test_open_miou_of_towns(run: Run, towns: tuple[Path, Path, Path], tmp_path: 
     first.unlink()
     refused(run(*command, "--semantic", classes), "1 of 3 frames has no class map", "t5_0")
     refused(run(*command, "--semantic", tmp_path / "none"), "--semantic")
+    refused(run(*command, "--without-other"), "--without-other", "--semantic")
     refused(run(*command[:-2], "--semantic", classes, "--part", tmp_path / "p.npz"), "--part")
     assert (tmp_path / "out" / "results.json").read_bytes() == before
+
+
+def test_a_benchmark_is_judged_by_its_options(run: Run, tmp_path: Path) -> None:
+    root, scores = tmp_path / "LostAndFound", tmp_path / "scores"
+    scores.mkdir()
+    rng = np.random.default_rng(0)
+    for base in ("02_Street_000000_000010", "15_Rechbergstr_Deckenpfronn_000000_000010"):
+        stored = np.ones((40, 60), np.uint8)
+        stored[5:15, 5:25] = 7
+        for tree, kind, picture in (
+            ("leftImg8bit", "leftImg8bit", stored[..., None].repeat(3, 2)),
+            ("gtCoarse", "gtCoarse_labelIds", stored),
+        ):
+            path = root / tree / "test" / base.rsplit("_", 2)[0] / f"{base}_{kind}.png"
+            path.parent.mkdir(parents=True)
+            Image.fromarray(picture).save(path)
+        np.save(scores / f"{base}.npy", (rng.normal(size=stored.shape) + 3 * (stored == 7)).astype(np.float32))
+    command = ("eval", "scores", "--scores", scores, "--labels", root, "--protocol", "lostandfound")
+    outcome = run(*command, "--set", "split=test-valid", "--out", tmp_path / "out")
+    assert outcome.status == 0, outcome.err
+    entry = read(tmp_path / "out")["sets"]["LostAndFound"]
+    assert (entry["frames"], entry["options"]) == (2, {"split": "test-valid"})
+    refused(run(*command), "without a label", "15_Rechbergstr")  # children and bicycles are left out by default
+    refused(run(*command, "--set", "split=none"), "split")
+    part = tmp_path / "part.npz"
+    assert run(*command, "--set", "split=test-valid", "--part", part).status == 0
+    merged = run("eval", "merge", part, "--out", tmp_path / "merged")
+    assert merged.status == 0, merged.err
+    assert read(tmp_path / "merged")["sets"]["LostAndFound"]["options"] == {"split": "test-valid"}
+
+
+def test_a_score_that_is_constant_is_told_on_the_page(run: Run, track: Path, maps: Path, tmp_path: Path) -> None:
+    for path in maps.iterdir():
+        np.save(path, np.zeros_like(np.load(path)))
+    outcome = run(
+        "eval", "scores", "--scores", maps, "--labels", track, "--protocol", "eam", "--out", tmp_path / "out"
+    )
+    assert outcome.status == 0, outcome.err
+    sentence = "score: every pixel of every frame has one and the same score, 0, so its figures say nothing."
+    (entry,) = read(tmp_path / "out")["sets"].values()
+    assert sentence in entry["notes"]
+    assert sentence in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_labels_without_classes_judge_no_class_maps(run: Run, track: Path, maps: Path) -> None:

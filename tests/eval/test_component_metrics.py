@@ -170,6 +170,18 @@ def test_scores_and_their_mask_are_judged_alike() -> None:
     assert by_score.result() == by_mask.result()
 
 
+def test_doubles_are_cut_as_their_float32() -> None:
+    # Thresholds are read from the rounded scores: 0.7 as a double lies above 0.7 as a float32.
+    label = np.zeros((9, 9), np.uint8)
+    label[2:6, 2:6] = 1
+    doubles = np.where(label == 1, 0.7, 0.1)
+    threshold = float(np.float32(0.7))
+    assert threshold < 0.7
+    for score in (doubles, doubles.astype(np.float32)):
+        metrics = ComponentMetrics(SMALL)
+        assert metrics.add(score, threshold, label).siou == (0,)
+
+
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 10_000), share=st.sampled_from([0.05, 0.3, 0.5, 0.7, 0.95]), width=st.integers(1, 40))
 def test_components_are_those_of_opencv(seed: int, share: float, width: int) -> None:

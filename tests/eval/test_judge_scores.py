@@ -335,6 +335,42 @@ def test_components_are_those_of_the_official_threshold(tmp_path: Path) -> None:
     assert "sIoU" not in judge(tmp_path, [(score, mask)], "fishyscapes")["metrics"]
 
 
+def test_doubles_and_their_float32_copies_have_the_same_figures(tmp_path: Path) -> None:
+    # Scores as a method of segments gives them; the best threshold is 0.7, and as a double that lies above itself.
+    mask, score = np.zeros((100, 200), np.uint8), np.full((100, 200), 0.1)
+    mask[10:45, 10:70] = 1
+    score[10:45, 10:70] = score[60:90, 10:60] = 0.7
+    score[60:95, 120:190] = 0.3
+    found = [
+        judge(tmp_path / kind, [(score.astype(kind), mask)] * 2, "smiyc-anomaly") for kind in ("float64", "float32")
+    ]
+    assert found[0]["component_threshold"] == found[1]["component_threshold"] == np.float32(0.7)
+    assert found[0]["metrics"] == found[1]["metrics"]
+    assert "sIoU" in found[0]["metrics"]
+
+
+def test_component_intervals_do_not_depend_on_where_the_files_lie(tmp_path: Path) -> None:
+    rng, frames = np.random.default_rng(0), []
+    for _ in range(8):
+        mask, score = np.zeros((60, 80), np.uint8), rng.normal(0, 0.1, (60, 80)).astype(np.float32)
+        (y, x), shift = rng.integers(0, 40, 2), rng.integers(0, 15)
+        mask[y : y + 18, x : x + 18] = 1
+        score[y + shift : y + 18 + shift, x : x + 18] += 1
+        frames.append((score, mask))
+    protocol = PROTOCOLS["smiyc-obstacle"]
+    scores, labels = lay_out(tmp_path, frames)
+    found = []
+    for place in ("flat", "deep"):
+        for index, path in enumerate(sorted(scores.rglob("*.npy"))):
+            target = tmp_path / place / (f"part{9 - index}" if place == "deep" else "") / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+        results = judge_scores(find_pairs(tmp_path / place, labels, protocol), protocol).as_json()
+        found.append(results["sets"]["town"]["scores"]["score"])
+    assert found[0]["intervals"] == found[1]["intervals"]
+    assert {"sIoU", "PPV", "F1_mean"} <= {row["of"] for row in found[0]["intervals"]}
+
+
 def test_frames_and_inputs_are_recorded(tmp_path: Path) -> None:
     frames = make_frames(3)
     frames[1] = (frames[1][0], np.zeros_like(frames[1][1]))

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from eval.benchmarks import find_sets
-from eval.class_maps import add_segmentation, judge_classes
+from eval.class_maps import judge_classes
 from eval.judge_scores import judge_scores
 from eval.predictor import Predictor
 from eval.protocols import PROTOCOLS
@@ -71,9 +71,9 @@ def written(worlds: Path, tmp_path: Path, predictor: Predictor) -> list[dict[str
     root, scores, classes = street_hazards(tmp_path / "streets")
     contents.append(evaluate(find_sets("streethazards", root), predictor).as_json())
     pairs = find_pairs(scores, root, PROTOCOLS["pooled"])
-    streets = judge_scores(pairs, PROTOCOLS["pooled"], source="scores").as_json()
-    add_segmentation(streets, judge_classes(root, pairs, classes))
-    return [*contents, streets]
+    segmentation = judge_classes(pairs, classes)
+    streets = judge_scores(pairs, PROTOCOLS["pooled"], source="scores", segmentation=segmentation)
+    return [*contents, streets.as_json()]
 
 
 def test_every_key_is_documented(written: list[dict[str, Any]]) -> None:

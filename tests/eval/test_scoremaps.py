@@ -356,6 +356,59 @@ def test_the_wrong_benchmark_is_told(worlds: Path, tmp_path: Path) -> None:
         find_pairs(tmp_path / "scores", worlds, PROTOCOLS["eam"])
 
 
+def lost(root: Path, base: str, *values: int) -> None:
+    """A frame of LostAndFound's test split."""
+    for tree, kind, shape in (("leftImg8bit", "leftImg8bit", (2, 4, 3)), ("gtCoarse", "gtCoarse_labelIds", (2, 4))):
+        label(root / tree / "test" / base.rsplit("_", 2)[0] / f"{base}_{kind}.png", np.zeros(shape, np.uint8))
+    path = root / "gtCoarse" / "test" / base.rsplit("_", 2)[0] / f"{base}_gtCoarse_labelIds.png"
+    label(path, np.array([values] * 2, np.uint8))
+
+
+def test_options_of_the_benchmark(tmp_path: Path) -> None:
+    root, protocol = tmp_path / "LostAndFound", PROTOCOLS["lostandfound"]
+    lost(root, "02_Street_000000_000010", 0, 1, 2, 43)
+    lost(root, "02_Street_000001_000010", 0, 0, 0, 0)
+    lost(root, "15_Rechbergstr_Deckenpfronn_000000_000010", 0, 1, 1, 31)
+    for base in ("02_Street_000000_000010", "15_Rechbergstr_Deckenpfronn_000000_000010"):
+        write(tmp_path / "scores" / f"{base}.npy", np.zeros((2, 4), np.float32))
+    found = find_pairs(tmp_path / "scores", root, protocol, overrides=["split=test-valid"])
+    assert [pair.name[:2] for pair in found.pairs] == ["02", "15"]
+    assert found.options == {"split": "test-valid"}
+    assert find_pairs(tmp_path / "scores", root, protocol, extra=True).options == {}
+    listed = tmp_path / "mine.txt"
+    listed.write_text("02_Street_000000_000010\n02_Street_000001_000010\n")
+    found = find_pairs(tmp_path / "scores", root, protocol, extra=True, overrides=[f"exclude={listed}"])
+    assert [pair.name[:2] for pair in found.pairs] == ["15"]
+    with pytest.raises(UserError, match="split"):
+        find_pairs(tmp_path / "scores", root, protocol, overrides=["split=val"])
+    with pytest.raises(UserError, match="--encoding is for bare label files, --set for a benchmark's own set"):
+        find_pairs(tmp_path / "scores", root, protocol, encoding=ENCODINGS["lostandfound"], overrides=["split=test"])
+
+
+def test_options_want_a_benchmark(tmp_path: Path) -> None:
+    label(tmp_path / "town" / "a.png")
+    write(tmp_path / "scores" / "a.npy", VALUES)
+    with pytest.raises(
+        UserError, match=r"--set ignore=\[4\] is an option of a benchmark, but .*town is recognised as"
+    ):
+        partners(tmp_path / "scores", tmp_path / "town", overrides=["ignore=[4]"])
+
+
+def test_overlays_of_fishyscapes_static_with_their_images(tmp_path: Path) -> None:
+    base, city = "frankfurt_000000_000001", tmp_path / "elsewhere"
+    label(city / "leftImg8bit" / "val" / "frankfurt" / f"{base}_leftImg8bit.png", np.zeros((24, 32, 3), np.uint8))
+    masks = tmp_path / "fs_val_v3"
+    label(masks / f"0000_{base}_labels.png", np.zeros((24, 32), np.uint8))
+    np.savez(masks / f"0000_{base}_rgb.npz", rgb=np.ones((24, 32, 3), np.int16))
+    write(tmp_path / "scores" / "0000_anomaly.npy", np.zeros((24, 32), np.float32))
+    assert find_pairs(tmp_path / "scores", masks, FISHY).layout == "files"
+    found = find_pairs(tmp_path / "scores", masks, FISHY, overrides=[f"cityscapes={city}"])
+    (pair,) = found.pairs
+    assert (found.benchmark, found.part) == ("fishyscapes", "Static")
+    assert pair.label.picture is not None
+    assert (pair.label.picture() == 1).all()
+
+
 def test_bare_roadanomaly_labels_tell_by_a_two(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write(tmp_path / "scores" / f"{name}.npy", VALUES)
