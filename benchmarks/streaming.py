@@ -1,23 +1,26 @@
-"""Crops of shard sets beside loose PNG files: `python benchmarks/streaming.py [--cityscapes DIR] [--quick]`.
+"""Crops of shard sets beside loose PNG files: `python benchmarks/streaming.py [--cityscapes DIR] [--maps]`.
 
-Crops of 700x700 pixels from frames of 2048x1024, with their anomaly and semantic maps, in batches of 4 from two
-workers. The peer is a DataLoader over loose PNG files that does what training code usually does: Pillow decodes the
-whole files, the crop becomes a normalised float32 tensor, the default function makes batches. Ours come from shard
+Crops of 700x700 pixels from frames of 2048x1024, with --maps also those of their two label maps, in batches of 4 from
+two workers. The peer is a DataLoader over loose PNG files that does what training code usually does: Pillow decodes
+the whole files, the crop becomes a normalised float32 tensor, the default function makes batches. Ours come from shard
 sets of the same frames, which `build` made, as uint8 and, for comparison, as the same float32.
 
 All loaders start first and wait. Then they take turns, a few seconds in all a round, so that other programs on the
 machine hit all alike; each turn begins with empty queues and ends with its last batch. Shown are medians over the
-rounds, and medians of the ratios within a round. Frames are the toy world's where no Cityscapes folder is given.
+rounds, and medians of the ratios within a round; beside the rates the workers' processor time, which a busy machine
+changes less. Frames are the toy world's where no Cityscapes folder is given.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
 
-from shards.batch import DEVIATION, MEAN, RandomCrop, collate_crops, to_device
+from shards.batch import DEVIATION, MEAN, stacked, to_device
 from shards.coded import CodedSample
 from shards.errors import BadInput
 from shards.reader import ShardSet
@@ -45,48 +48,55 @@ FASTER = {
 """Roughly, so that turns take equally long."""
 FORMATS = {"strip PNG": "png", "JPEG in segments": "jpeg"}
 
-Floats = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+Tensors = tuple[torch.Tensor, ...]
 
 
-class LooseFiles(Dataset[Floats]):
-    """Frames and maps as files, cropped at the places that a seed gives."""
+class LooseFiles(Dataset[Tensors]):
+    """Frames, and their maps if `maps`, as files, cropped at places that depend on the position in the stream."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, maps: bool) -> None:
         self._images = sorted(folder.glob("*.image.png"))
+        self._maps = ("anomaly", "semantic") if maps else ()
 
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, position: Position) -> Floats:
-        image = self._images[position.index]
+    def __getitem__(self, position: Position) -> Tensors:
+        path = self._images[position.index]
         rng = np.random.default_rng((position.epoch, position.place))
-        frame = Image.open(image).convert("RGB")
+        frame = Image.open(path).convert("RGB")
         left, top = (int(rng.integers(whole - SIDE + 1)) for whole in frame.size)
         box = (left, top, left + SIDE, top + SIDE)
-        anomaly, semantic = (
-            torch.from_numpy(np.array(Image.open(image.with_name(image.name.replace("image", name))).crop(box)))
-            for name in ("anomaly", "semantic")
-        )
         # The steps of torchvision's to_tensor and normalize; its import would take longer than a quick run.
         pixels = torch.from_numpy(np.array(frame.crop(box))).permute(2, 0, 1).contiguous().float().div_(255)
         mean, deviation = (torch.tensor(values)[:, None, None] for values in (MEAN, DEVIATION))
-        return pixels.sub_(mean).div_(deviation), anomaly, semantic
+        files = (path.with_name(path.name.replace("image", name)) for name in self._maps)
+        maps = [torch.from_numpy(np.array(Image.open(file).crop(box))) for file in files]
+        return (pixels.sub_(mean).div_(deviation), *maps)
 
 
-class FloatCrop(RandomCrop):
-    """Our crops, made normalised float32 by the worker."""
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """Our crops; as uint8, or made normalised float32 by the worker."""
 
-    def floats(self, coded: CodedSample, rng: np.random.Generator) -> Floats:
-        sample = self(coded, rng)
-        pixels = torch.from_numpy(sample.image)[None]
-        maps = (torch.from_numpy(np.ascontiguousarray(m)) for m in (sample.anomaly, sample.semantic))
-        return to_device(pixels, torch.device("cpu"))[0].contiguous(), *maps
+    maps: bool
+    floats: bool
+
+    def __call__(self, coded: CodedSample, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        left = int(rng.integers(coded.width - SIDE + 1))
+        top = int(rng.integers(coded.height - SIDE + 1))
+        box = (left, top, SIDE, SIDE)
+        if self.maps:
+            sample = coded.decode(box)
+            image, maps = sample.image, (sample.anomaly, sample.semantic)
+        else:
+            image, maps = coded.image(box), ()
+        if self.floats:
+            image = to_device(torch.from_numpy(image)[None], torch.device("cpu"))[0].contiguous().numpy()
+        return (image, *maps)
 
 
-def collate_floats(items: list[Floats | BadInput]) -> Floats:
-    """As the default function of the DataLoader does it."""
-    batch = torch.utils.data.default_collate(items)
-    return batch[0], batch[1], batch[2]
+def collate(items: list[tuple[np.ndarray, ...] | BadInput]) -> Tensors:
+    """Batches of the image and of each map."""
+    good = [item for item in items if not isinstance(item, BadInput)]
+    return tuple(map(stacked, zip(*good, strict=True)))
 
 
 def write_loose(shards: Path, folder: Path) -> float:
@@ -100,14 +110,25 @@ def write_loose(shards: Path, folder: Path) -> float:
     return float(np.mean(sizes))
 
 
-def rate(loader: Iterable[object], steps: int) -> float:
-    """Samples a second."""
-    start, batches = time.perf_counter(), 0
+def turn(loader: Iterable[object], steps: int) -> tuple[float, float]:
+    """Samples a second, and milliseconds of processor time that the workers take for one."""
+    before, start, batches = worker_seconds(), time.perf_counter(), 0
     for _ in loader:
         batches += 1
+    took, spent = time.perf_counter() - start, worker_seconds() - before
     if batches != steps:
         sys.exit(f"A loader gave {batches} batches instead of {steps}.")
-    return steps * BATCH / (time.perf_counter() - start)
+    return steps * BATCH / took, 1e3 * spent / (steps * BATCH)
+
+
+def worker_seconds() -> float:
+    """Processor time of all workers so far; those of the other loaders wait. 0 where there is no /proc."""
+    total = 0
+    for process in multiprocessing.active_children():
+        stat = Path(f"/proc/{process.pid}/stat")
+        if stat.is_file():
+            total += sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13]))
+    return total / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -117,28 +138,43 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batches", type=int, default=8, help="of the peer in a round; the others get more")
+    parser.add_argument("--maps", action="store_true", help="read the anomaly and the semantic map of each crop, too")
     parser.add_argument("--quick", action="store_true", help="fewer frames, rounds and batches")
     options = parser.parse_args()
     if options.quick:
-        options.frames, options.rounds, options.batches = 4, 3, 3
+        options.frames, options.rounds, options.batches = 4, 3, 4
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         count, sizes = make_sets(folder, options.cityscapes, options.frames)
-        loaders = make_loaders(folder, count, options.batches)
-        rates: dict[str, list[float]] = {label: [] for label in loaders}
-        for turn in range(1 + options.rounds):
+        loaders = make_loaders(folder, count, options.batches, maps=options.maps)
+        found: dict[str, list[tuple[float, float]]] = {label: [] for label in loaders}
+        for number in range(1 + options.rounds):
             for label, (steps, loader) in loaders.items():
-                found = rate(loader, steps)
-                if turn:  # the first one starts the workers
-                    rates[label].append(found)
-    table = Table(title=f"{SIDE}x{SIDE} of 2048x1024 pixels with two label maps, {WORKERS} workers, medians")
-    for column in ("loader", "samples/s", "beside the peer", "goal", "MB a sample"):
+                result = turn(loader, steps)
+                if number:  # the first one starts the workers
+                    found[label].append(result)
+    what = "with two label maps" if options.maps else "images alone"
+    table = Table(title=f"{SIDE}x{SIDE} of 2048x1024 pixels, {what}, {WORKERS} workers, medians")
+    columns = (
+        "loader",
+        "samples/s",
+        "beside the peer",
+        "goal",
+        "worker ms a sample",
+        "beside the peer",
+        "MB a sample",
+    )
+    for column in columns:
         table.add_column(column, justify="left" if column == "loader" else "right")
-    for label, found in rates.items():
-        ratio = float(np.median(np.divide(found, rates[PEER])))
+    peer = np.array(found[PEER])
+    for label, turns in found.items():
+        ours = np.array(turns)
+        rate, spent = np.median(ours, axis=0)
+        faster, cheaper = np.median(ours[:, 0] / peer[:, 0]), np.median(peer[:, 1] / np.maximum(ours[:, 1], 1e-9))
         size = sizes[label.split(",")[0]] / 1e6
-        table.add_row(label, f"{np.median(found):.1f}", f"{ratio:.1f}", str(GOALS.get(label, "")), f"{size:.2f}")
+        goal = str(GOALS.get(label, ""))
+        table.add_row(label, f"{rate:.1f}", f"{faster:.1f}", goal, f"{spent:.1f}", f"{cheaper:.1f}", f"{size:.2f}")
     console = Console()
     console.print(table)
     load = f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
@@ -169,21 +205,20 @@ def make_sets(folder: Path, cityscapes: Path | None, frames: int) -> tuple[int, 
     return count, sizes
 
 
-def make_loaders(folder: Path, count: int, batches: int) -> dict[str, tuple[int, DataLoader[object]]]:
+def make_loaders(folder: Path, count: int, batches: int, *, maps: bool) -> dict[str, tuple[int, DataLoader[object]]]:
     """By name: batches a turn, and the loader. All see the same order, those that are faster more of it."""
 
     def sampler(steps: int) -> EpochSampler:
         return EpochSampler(count, batch_size=BATCH, seed=0, steps=steps)
 
-    crop = FloatCrop(SIDE, SIDE)
     ours = {}
     for label, kind in FORMATS.items():
-        for values, transform, collate in (("uint8", crop, collate_crops), ("float32", crop.floats, collate_floats)):
+        for values in ("uint8", "float32"):
             steps = batches * FASTER[f"{label}, {values}"]
-            dataset = ShardDataset([folder / kind], transform, seed=0)
+            dataset = ShardDataset([folder / kind], Crop(maps, values == "float32"), seed=0)
             ours[f"{label}, {values}"] = (steps, stream(dataset, sampler(steps), collate, workers=WORKERS))
     peer = DataLoader(
-        LooseFiles(folder / "loose"),
+        LooseFiles(folder / "loose", maps=maps),
         batch_sampler=sampler(batches),
         num_workers=WORKERS,
         persistent_workers=True,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,9 +136,10 @@ class _OpenTar:
         self.descriptor = -1
         self.descriptor = os.open(path, os.O_RDONLY)
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        # `close` is bound here because a program that ends may have forgotten `os` by then.
         if self.descriptor >= 0:
-            os.close(self.descriptor)
+            close(self.descriptor)
 
 
 def read_members(path: Path, entry: Entry) -> dict[str, bytes]:

@@ -188,7 +188,7 @@ def stream(
     if workers:
         # Modules that cost seconds are imported once, by the server that workers are forked from, and lie in memory
         # once; it has no effect where another part of the program has started the server before.
-        modules = {"shards.batch", type(dataset).__module__, collate.__module__} - {"__main__"}
+        modules = {"shards.warm", type(dataset).__module__, collate.__module__} - {"__main__"}
         multiprocessing.set_forkserver_preload(sorted(modules))
     name = uuid.uuid4().hex
     start = functools.partial(_start_worker, name)
