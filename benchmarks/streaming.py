@@ -2,8 +2,8 @@
 
 Crops of 700x700 pixels from frames of 2048x1024, with --maps also those of their two label maps, in batches of 4 from
 two workers. The peer is a DataLoader over loose PNG files that does what training code usually does: Pillow decodes
-the whole files, the crop becomes a normalised float32 tensor, the default function makes batches. Ours come from shard
-sets of the same frames, which `build` made, as uint8 and, for comparison, as the same float32.
+the whole files, the crop becomes a normalised float32 tensor, the default function makes batches. Ours come from
+shard sets of the same frames, which `build` made, as uint8 and, for comparison, as the same float32.
 
 All loaders start first and wait. Then they take turns, a few seconds in all a round, so that other programs on the
 machine hit all alike; each turn begins with empty queues and ends with its last batch. Shown are medians over the
