@@ -1,6 +1,6 @@
 """Reading PNG files of the plain kind (8 bits, colour or grey, not interlaced), whole or only a rectangle.
 
-For these it is three times as fast as common decoders; everything else is left to Pillow (`shards/codec.py`).
+For these it is three times as fast as common decoders; everything else is left to Pillow (`shards/coded.py`).
 """
 
 from __future__ import annotations
