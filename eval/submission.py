@@ -32,7 +32,8 @@ import numpy as np
 from jaxtyping import Float16, Float32, UInt8
 
 from eval.benchmarks import BenchmarkFrame, BenchmarkSet, find_sets
-from eval.benchmarks.folders import WrongFolder, images_in
+from eval.benchmarks.folders import images_in
+from eval.benchmarks.search import WrongFolder
 from eval.benchmarks.sets import UnlabelledFrame, UnlabelledSet, read_image, read_label
 from eval.files import write_bytes, write_json
 from eval.metrics import PixelMetrics

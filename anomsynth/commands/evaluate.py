@@ -31,6 +31,7 @@ from anomsynth.commands.options import (
     split_words,
 )
 from anomsynth.commands.screen import console
+from anomsynth.commands.seen import told_of_training
 
 if TYPE_CHECKING:
     from eval.benchmarks import AnySet
@@ -88,14 +89,21 @@ def _add_command(benchmark: str, summary: str) -> None:
         out: Out = None,
         overwrite: Overwrite = False,
     ) -> None:
-        from eval.benchmarks import find_sets
+        from eval.benchmarks import EVERYTHING, find_all, find_sets
         from eval.protocols import protocol_named
         from eval.results import check_out
 
         rules = None if protocol is None else protocol_named(protocol)
-        sets = [found for folder in data for found in find_sets(benchmark, folder, overrides or ())]
+        words, left_out = overrides or (), tuple[str, ...]()
+        sets: Sequence[AnySet]
+        if benchmark == EVERYTHING:
+            everything = find_all(data, words)
+            sets, left_out = everything.sets, everything.left_out
+        else:
+            sets = [found for folder in data for found in find_sets(benchmark, folder, words)]
         if layout:
             _print_layout(sets)
+            _print_left_out(left_out)
             return
         check_out(out, overwrite=overwrite)
         predictor = network(
@@ -111,7 +119,10 @@ def _add_command(benchmark: str, summary: str) -> None:
             batch=batch,
             precision=precision,
         )
-        _judge(sets, predictor, score, out, rules, tpr, workers)
+        # Told at once, since it may be mended, and again below the figures, where it is looked for.
+        _print_left_out(left_out)
+        _judge(told_of_training(sets, checkpoint), predictor, score, out, rules, tpr, workers)
+        _print_left_out(left_out)
 
     example = f"anomsynth eval {benchmark} --data {benchmark.upper()} --checkpoint RUN --out REPORT"
     command.__doc__ = f"{summary}\n\nExample: `{example}`"
@@ -230,6 +241,11 @@ def _print_layout(sets: Sequence[AnySet]) -> None:
 
     for found in sets:
         print(describe_layout(found), end="\n\n")
+
+
+def _print_left_out(left_out: Sequence[str]) -> None:
+    for sentence in left_out:
+        print(f"left out: {sentence}", file=sys.stderr)
 
 
 def _judge(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,8 @@ from eval.benchmarks import (
     streethazards,
 )
 from eval.benchmarks.cityscapes import SegmentationSet
-from eval.benchmarks.encoding import PLAIN
+from eval.benchmarks.everything import Everything, find_everything
 from eval.benchmarks.finder import AnySet, Finder, plain
-from eval.benchmarks.folders import WrongFolder, guess, is_flat
 from eval.benchmarks.sets import (
     BenchmarkFrame,
     BenchmarkSet,
@@ -68,69 +66,26 @@ def find_sets(benchmark: str, folder: Path, overrides: Iterable[str] = ()) -> li
         overrides: options of the benchmark as words `key=value`, or `benchmark.key=value` for "all".
 
     Raises:
-        UserError: unknown benchmark or option; a folder that is something else or incomplete.
+        UserError: unknown benchmark or option; a folder that is something else or incomplete. Of "all", one that is
+            incomplete; `find_all` leaves it out.
     """
     if benchmark == EVERYTHING:
-        return _find_all(folder, _by_benchmark(overrides))
+        found = find_all([folder], overrides)
+        if found.left_out:
+            raise UserError(found.left_out[0])
+        return list(found.sets)
     if benchmark not in FINDERS:
         raise UserError(f"There is no benchmark {benchmark!r}. The benchmarks are: {', '.join(FINDERS)}.")
     return FINDERS[benchmark](folder, overrides)
 
 
-def _by_benchmark(overrides: Iterable[str]) -> Mapping[str, list[str]]:
-    sorted_out: dict[str, list[str]] = {}
-    for word in overrides:
-        benchmark, dot, rest = word.partition(".")
-        if not dot or benchmark not in FINDERS:
-            raise UserError(
-                f"--set {word}: for all benchmarks, say whose option it is, such as fishyscapes.cityscapes=DIR."
-            )
-        sorted_out.setdefault(benchmark, []).append(rest)
-    return sorted_out
-
-
-def _find_all(folder: Path, overrides: Mapping[str, list[str]]) -> list[AnySet]:
-    """Every set of a folder and of the folders inside it; the shards that may lie there are no benchmark.
+def find_all(folders: Sequence[Path], overrides: Iterable[str] = ()) -> Everything:
+    """The sets of every benchmark in some folders, and what is left out there: `find_everything` of all `FINDERS`.
 
     Raises:
-        UserError: nothing is recognised, or what is recognised is incomplete.
+        UserError: a folder that does not exist, a wrong option, or no set that can be judged.
     """
-    if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}. Give --data a folder that holds benchmarks.")
-    if is_flat(folder) and guess(folder) is None:
-        raise UserError(
-            f"Neither the name of {folder} nor those of its labels tell which benchmark it is; "
-            f"name it: anomsynth eval {'|'.join(FINDERS)} --data DIR."
-        )
-    sets: list[AnySet] = []
-    for name, finder in FINDERS.items():
-        if name not in ("cityscapes", "shards"):
-            with contextlib.suppress(WrongFolder):
-                sets = _owned([*sets, *finder(folder, overrides.get(name, ()))])
-    for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
-        if guess(place) == "cityscapes":
-            sets += cityscapes.find(place)
-    if not sets:
-        raise UserError(
-            f"No benchmark is recognised in {folder} or directly inside it; "
-            f"name one: anomsynth eval {'|'.join(FINDERS)} --data DIR."
-        )
-    return sets
-
-
-def _owned(sets: list[AnySet]) -> list[AnySet]:
-    """Each folder of labels once: a flat LostAndFound is a set of Fishyscapes too by its name.
-
-    Labels of 0, 1 and 255 are those of Fishyscapes, which comes first; values that only the benchmark itself stores
-    make it the owner.
-    """
-    owners: dict[Path, AnySet] = {}
-    for found in sets:
-        frame = found.frames[0] if found.frames else None
-        place = frame.label.parent if isinstance(frame, BenchmarkFrame) else Path(found.name)
-        if place not in owners or (isinstance(frame, BenchmarkFrame) and frame.encoding != PLAIN):
-            owners[place] = found
-    return list(owners.values())
+    return find_everything(FINDERS, folders, overrides)
 
 
 __all__ = [
@@ -140,12 +95,14 @@ __all__ = [
     "AnySet",
     "BenchmarkFrame",
     "BenchmarkSet",
+    "Everything",
     "Finder",
     "PixelCounts",
     "SegmentationSet",
     "UnlabelledFrame",
     "UnlabelledSet",
     "count_pixels",
+    "find_all",
     "find_sets",
     "read_frame",
     "read_semantic",

@@ -13,12 +13,13 @@ what is known are in use (`known`): MultiShiftSeg counts every id from 1 to 33, 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from eval.benchmarks.encoding import CITYSCAPES_NAMES, Encoding, encoding
-from eval.benchmarks.folders import check_unique
 from eval.benchmarks.native import find_roots, flat_set, set_name
+from eval.benchmarks.search import distinct, read_each
 from eval.benchmarks.sets import BenchmarkSet
 from eval.benchmarks.trees import Trees, files_by_key, pair_trees
 from shards.cards import Card
@@ -70,9 +71,11 @@ def find(folder: Path, options: Options = DEFAULT) -> list[BenchmarkSet]:
     """
     official, flat = find_roots(folder, CARD.name, _EXPECTED)
     native = _encoding(options)
-    sets = [_official(trees, set_name(trees.root, CARD.name, folder), native, options) for trees in official]
-    sets += [flat_set(path, CARD.name, native, 200) for path in flat]
-    return check_unique(sets, folder)
+    readers = [
+        partial(_official, trees, set_name(trees.root, CARD.name, folder), native, options) for trees in official
+    ]
+    readers += [partial(flat_set, path, CARD.name, native, 200) for path in flat]
+    return distinct(read_each(readers))
 
 
 def _encoding(options: Options) -> Encoding:

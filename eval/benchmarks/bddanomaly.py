@@ -13,14 +13,15 @@ something for a network only that was trained without these classes, such as on 
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from eval.benchmarks.encoding import CITYSCAPES_NAMES, Encoding, encoding
-from eval.benchmarks.folders import check_unique
 from eval.benchmarks.native import find_roots, flat_set, set_name
+from eval.benchmarks.search import distinct, read_each
 from eval.benchmarks.sets import BenchmarkSet, with_anomaly
 from eval.benchmarks.trees import Trees, files_by_key, pair_trees
 from shards.cards import Card
@@ -69,9 +70,11 @@ def find(folder: Path, options: Options = DEFAULT) -> list[BenchmarkSet]:
     """
     official, flat = find_roots(folder, CARD.name, _EXPECTED)
     native = _encoding(options)
-    sets = [_official(trees, set_name(trees.root, CARD.name, folder), native, options) for trees in official]
-    sets += [flat_set(path, CARD.name, native, _published(options)) for path in flat]
-    return check_unique(sets, folder)
+    readers = [
+        partial(_official, trees, set_name(trees.root, CARD.name, folder), native, options) for trees in official
+    ]
+    readers += [partial(flat_set, path, CARD.name, native, _published(options)) for path in flat]
+    return distinct(read_each(readers))
 
 
 def _encoding(options: Options) -> Encoding:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from eval.benchmarks import find_sets
+from eval.benchmarks import EVERYTHING, AnySet, find_all, find_sets
 from eval.benchmarks.sets import BenchmarkSet, PixelCounts, check_judgeable, read_frame, read_label
 from shards.check import CheckReport
 from shards.errors import UserError
@@ -23,11 +23,18 @@ def check_benchmark(benchmark: str, folder: Path, overrides: Iterable[str] = (),
         decode: whether to read the images, not just the labels.
 
     Raises:
-        UserError: the folder is no such benchmark, or a set of it has half pairs.
+        UserError: the folder is no such benchmark, or a set of it has half pairs; of "all", nothing can be judged.
     """
     facts: list[tuple[str, str]] = []
     problems: list[Problem] = []
-    for found in find_sets(benchmark, folder, overrides):
+    sets: Sequence[AnySet]
+    if benchmark == EVERYTHING:
+        everything = find_all([folder], overrides)
+        sets = everything.sets
+        problems += [Problem("incomplete-set", sentence, str(folder)) for sentence in everything.left_out]
+    else:
+        sets = find_sets(benchmark, folder, overrides)
+    for found in sets:
         if isinstance(found, BenchmarkSet):
             _check_set(found, facts, problems, decode=decode)
     return CheckReport(tuple(facts), tuple(problems))

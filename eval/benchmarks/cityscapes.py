@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval.benchmarks.folders import guess, wrong_folder
+from eval.benchmarks.folders import guess
+from eval.benchmarks.search import wrong_folder
 from shards.cards import Card
 from shards.errors import UserError
 from shards.layouts.cityscapes import CityscapesFrame, scan_cityscapes

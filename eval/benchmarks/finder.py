@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic
 
 from eval.benchmarks.cityscapes import SegmentationSet
+from eval.benchmarks.search import BrokenSets
 from eval.benchmarks.sets import BenchmarkSet
 from shards.cards import Card
 from shards.config import Config, ConfigT, resolve
@@ -46,20 +48,41 @@ class Finder(Generic[ConfigT]):
         Raises:
             UserError: an option that does not exist; a folder that is something else or incomplete.
         """
-        words = list(overrides)
-        if words and not self.options.model_fields:
-            raise UserError(f"The benchmark {self.card.name} has no options; --set {words[0]} does not apply.")
-        options = resolve(self.options, overrides=words)
+        options = self.resolved(overrides)
         # Of a path, which is somebody's own, the name of the file is enough.
         changed = {
             name: value.name if isinstance(value := getattr(options, name), Path) else dumped
             for name, dumped in options.model_dump(mode="json", exclude_defaults=True).items()
             if name not in self.places
         }
-        return [
-            replace(found, options=changed) if isinstance(found, BenchmarkSet) else found
-            for found in self.find(folder, options)
-        ]
+
+        def noted(found: AnySet) -> AnySet:
+            return replace(found, options=changed) if isinstance(found, BenchmarkSet) else found
+
+        try:
+            return [noted(found) for found in self.find(folder, options)]
+        except BrokenSets as error:
+            raise BrokenSets([replace(found, options=changed) for found in error.whole], error.broken) from error
+
+    def resolved(self, overrides: Iterable[str]) -> ConfigT:
+        """The options of some words `key=value`.
+
+        Raises:
+            UserError: an option that does not exist, or a value that it cannot have.
+        """
+        words = list(overrides)
+        if words and not self.options.model_fields:
+            raise UserError(f"The benchmark {self.card.name} has no options; --set {words[0]} does not apply.")
+        return resolve(self.options, overrides=words)
+
+    def among_all(self, advice: str) -> str:
+        """A sentence whose `--set key=value` is meant for this benchmark, as "all" wants it: with its name."""
+        keys = "|".join(map(re.escape, self.options.model_fields))
+        return re.sub(rf"--set (?=({keys})=)", f"--set {self.card.name}.", advice) if keys else advice
+
+    def noted_among_all(self, found: AnySet) -> AnySet:
+        """A set whose notes advise so."""
+        return replace(found, notes=tuple(map(self.among_all, found.notes)))
 
 
 def plain(card: Card, find: Callable[[Path], Sequence[AnySet]]) -> Finder[NoOptions]:

@@ -12,8 +12,10 @@ images of Cityscapes: `fishyscapes_static.py`.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -28,15 +30,8 @@ from eval.benchmarks.fishyscapes_static import (
     overlay_folders,
     static_set,
 )
-from eval.benchmarks.folders import (
-    OFFICIAL_MASK,
-    candidates,
-    check_unique,
-    flat_frames,
-    guess,
-    is_flat,
-    wrong_folder,
-)
+from eval.benchmarks.folders import OFFICIAL_MASK, flat_frames, guess, is_flat
+from eval.benchmarks.search import candidates, distinct, files_below, read_each, wrong_folder
 from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet
 from shards.cards import Card
 from shards.config import Config
@@ -94,14 +89,14 @@ def find(folder: Path, options: Options = DEFAULT) -> list[BenchmarkSet]:
         UserError: it holds none, or an incomplete one.
     """
     flat = [path for path in candidates(folder, CARD.name) if is_flat(path)]
-    sets = [_flat(path) for path in flat]
+    readers: list[Callable[[], BenchmarkSet]] = [partial(_flat, path) for path in flat]
     if folder not in flat and guess(folder) in (CARD.name, "lostandfound", None):
         static = overlay_folders(folder, flat)
-        sets += _static_sets(folder, static, options)
-        sets += _lost_and_found(folder, [*flat, *static])
-    if not sets:
+        readers += _static_sets(folder, static, options)
+        readers += _lost_and_found(folder, [*flat, *static])
+    if not readers:
         raise wrong_folder(folder, CARD.name, _EXPECTED)
-    return check_unique(sorted(sets, key=lambda found: found.name), folder)
+    return distinct(sorted(read_each(readers), key=lambda found: found.name))
 
 
 def _flat(folder: Path) -> BenchmarkSet:
@@ -113,22 +108,24 @@ def _flat(folder: Path) -> BenchmarkSet:
     return BenchmarkSet(folder.name, CARD.name, "flat", flat_frames(folder), (), published, part)
 
 
-def _static_sets(folder: Path, places: list[Path], options: Options) -> list[BenchmarkSet]:
+def _static_sets(folder: Path, places: list[Path], options: Options) -> list[Callable[[], BenchmarkSet]]:
     if not places:
         return []
     images = cityscapes_images(options.cityscapes) if options.cityscapes else images_below(folder)
-    return [static_set(place, CARD.name, place.name, images, options.version) for place in places]
+    return [partial(static_set, place, CARD.name, place.name, images, options.version) for place in places]
 
 
-def _lost_and_found(folder: Path, others: list[Path]) -> list[BenchmarkSet]:
-    below = [
-        path for path in sorted(folder.rglob("*.png")) if not any(path.is_relative_to(other) for other in others)
-    ]
+def _lost_and_found(folder: Path, others: list[Path]) -> list[Callable[[], BenchmarkSet]]:
+    below = [path for path in files_below(folder, ".png") if not any(path.is_relative_to(other) for other in others)]
     masks = [(path, match) for path in below if (match := OFFICIAL_MASK.fullmatch(path.name))]
-    if not masks:
-        return []
+    return [partial(_joined, folder, masks, below)] if masks else []
+
+
+def _joined(folder: Path, masks: list[tuple[Path, re.Match[str]]], below: list[Path]) -> BenchmarkSet:
+    labels = _around([path for path, _ in masks])
     images: dict[str, Path] = {}
-    for path in below:
+    # Of two images of one name, the one in the masks' own download: LostAndFound may lie beside it.
+    for path in sorted(below, key=lambda path: -len(_around([labels / "x", path]).parts)):
         if match := IMAGE.fullmatch(path.name):
             images.setdefault(match["base"], path)
     _check_complete(folder, masks, images)
@@ -136,7 +133,8 @@ def _lost_and_found(folder: Path, others: list[Path]) -> list[BenchmarkSet]:
         BenchmarkFrame(f"{match['number']}_{match['base']}", images[match["base"]], path)
         for path, match in sorted(masks, key=lambda mask: mask[0].name)
     )
-    return [BenchmarkSet(_name(folder, masks), CARD.name, "official", frames, (), 100, LOST_AND_FOUND)]
+    root = _around([*(frame.image for frame in frames), *(frame.label for frame in frames)])
+    return BenchmarkSet(_name(folder, root, labels), CARD.name, "official", frames, (), 100, LOST_AND_FOUND)
 
 
 def _check_complete(folder: Path, masks: list[tuple[Path, re.Match[str]]], images: Mapping[str, Path]) -> None:
@@ -154,13 +152,26 @@ def _check_complete(folder: Path, masks: list[tuple[Path, re.Match[str]]], image
         raise UserError(f"{folder} holds the mask {twice[0]} twice.")
 
 
-def _name(folder: Path, masks: list[tuple[Path, re.Match[str]]]) -> str:
-    """The folder's name; in a parent of anything, that of the child which holds the masks and says what it is."""
-    if _says_fishyscapes(folder):
-        return folder.name
-    children = {path.relative_to(folder).parts[0] for path, _ in masks}
-    child = folder / children.pop() if len(children) == 1 else folder
-    return child.name if child.is_dir() and _says_fishyscapes(child) else folder.name
+def _name(folder: Path, root: Path, labels: Path) -> str:
+    """The name of the set's own folder.
+
+    Args:
+        folder: what the user gave.
+        root: the lowest folder that holds all masks and images.
+        labels: the lowest folder that holds all masks.
+
+    Returns:
+        The name of the first folder that says Fishyscapes, from the root down to the masks, else from the root up to
+        the folder that was given; where none does, the root's.
+    """
+    down = [path for path in (*reversed(labels.parents), labels) if path.is_relative_to(root)]
+    up = [path for path in root.parents if path.is_relative_to(folder)]
+    return next((path.name for path in (*down, *up) if _says_fishyscapes(path)), root.name)
+
+
+def _around(files: list[Path]) -> Path:
+    """The lowest folder that holds all of some files."""
+    return Path(os.path.commonpath([path.parent for path in files]))
 
 
 def _says_fishyscapes(folder: Path) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eval.benchmarks.folders import OFFICIAL_MASK
+from eval.benchmarks.search import files_below
 from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet
 from shards.errors import UserError
 from shards.plural import plural
@@ -35,7 +36,7 @@ _VERSION = re.compile(r"(?:^|[_\-. ])v?([123])(?:\.0\.0)?$")
 
 def overlay_folders(folder: Path, beside: Sequence[Path] = ()) -> list[Path]:
     """Folders with overlays at any depth, sorted; those in `beside` belong to other sets."""
-    places = {path.parent for path in folder.rglob("*.npz") if _OVERLAY.fullmatch(path.name)}
+    places = {path.parent for path in files_below(folder, ".npz") if _OVERLAY.fullmatch(path.name)}
     return sorted(place for place in places if not any(place.is_relative_to(other) for other in beside))
 
 
@@ -101,7 +102,7 @@ def cityscapes_images(folder: Path) -> dict[str, Path]:
 def images_below(folder: Path) -> dict[str, Path]:
     """Images named <base>_leftImg8bit.png, by base name; the first of two."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*_leftImg8bit.png")):
+    for path in files_below(folder, "_leftImg8bit.png"):
         if match := IMAGE.fullmatch(path.name):
             found.setdefault(match["base"], path)
     return found

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from eval.benchmarks.encoding import PLAIN, Encoding
-from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet
-from eval.benchmarks.trees import IMAGE_SUFFIXES, TREES, halves, roots
+from eval.benchmarks.sets import BenchmarkFrame
+from eval.benchmarks.trees import IMAGE_SUFFIXES, TREES, halves
 from shards.errors import UserError
 from shards.plural import plural
 
@@ -77,7 +77,8 @@ def guess(folder: Path) -> str | None:
         if any(name.endswith("_labels_semantic.png") for name in labels):
             return "smiyc"
         return "fishyscapes" if any(OFFICIAL_MASK.fullmatch(name) for name in labels) else None
-    if by_name in (None, "fishyscapes") and any(OFFICIAL_MASK.fullmatch(path.name) for path in images_in(folder)):
+    # Looked at by name only: the folder may be one of a hundred thousand photographs.
+    if by_name in (None, "fishyscapes") and any(OFFICIAL_MASK.fullmatch(path.name) for path in folder.iterdir()):
         return "fishyscapes"
     return None
 
@@ -85,47 +86,6 @@ def guess(folder: Path) -> str | None:
 def named(folder: Path) -> str | None:
     """The benchmark that a folder's name says, whatever is in it."""
     return next((key for key, pattern in _NAMES.items() if pattern.search(folder.name.lower())), None)
-
-
-def candidates(folder: Path, benchmark: str) -> list[Path]:
-    """Flat or framed folders of one benchmark: the folder itself, else those directly inside it.
-
-    A folder that tells nothing of itself is taken at the user's word; one inside a parent is not.
-
-    Raises:
-        UserError: the folder does not exist.
-    """
-    if not folder.is_dir():
-        raise UserError(
-            f"There is no folder {folder}. Give --data a folder of the benchmark, or a parent of several."
-        )
-    if is_flat(folder) or (folder / "frames").is_dir():
-        return [folder] if guess(folder) in (benchmark, None) else []
-    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return [path for path in inside if guess(path) == benchmark]
-
-
-class WrongFolder(UserError):
-    """The folder holds nothing of the benchmark; an incomplete set is another error."""
-
-
-def wrong_folder(folder: Path, benchmark: str, expected: str) -> WrongFolder:
-    """The sentence for a folder that is not the benchmark: expected, found, what it may be instead."""
-    entries = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
-    found = ", ".join(entries[:6]) + (f" and {len(entries) - 6} more" if len(entries) > 6 else "") or "nothing"
-    others = [other for other in _looks_like(folder) if other != benchmark]
-    article = "an" if benchmark[0] in "aeio" else "a"
-    hint = f" It looks like: {', '.join(others)}." if others else ""
-    return WrongFolder(f"{folder} is not {article} {benchmark} folder: expected {expected}; found {found}.{hint}")
-
-
-def _looks_like(folder: Path) -> list[str]:
-    """What the folder, or else a folder not far below it, may be."""
-    here = guess(folder)
-    if here is not None:
-        return [here]
-    found = {guess(path) for path in folder.iterdir() if path.is_dir()}
-    return sorted({other for other in found if other} | {name for name in TREES if roots(folder, name)})
 
 
 def pair(
@@ -187,15 +147,6 @@ def without_endings(stem: str, endings: Iterable[str]) -> str:
     while ending := next((text for text in longest if stem.endswith(text) and stem != text), ""):
         stem = stem.removesuffix(ending)
     return stem
-
-
-def check_unique(sets: list[BenchmarkSet], folder: Path) -> list[BenchmarkSet]:
-    """Refuse two sets of one name: results.json could not hold both."""
-    names = [found.name for found in sets]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UserError(f"{folder} holds two sets named {twice[0]!r}; evaluate them one by one.")
-    return sets
 
 
 def _by_key(paths: Iterable[Path], where: Path) -> dict[str, Path]:

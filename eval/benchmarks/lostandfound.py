@@ -28,14 +28,16 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from eval.benchmarks.encoding import encoding
-from eval.benchmarks.folders import check_unique, guess, is_flat, wrong_folder
+from eval.benchmarks.folders import guess, is_flat
 from eval.benchmarks.native import flat_set
+from eval.benchmarks.search import distinct, places, read_each, roots, wrong_folder
 from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet, read_stored_label
-from eval.benchmarks.trees import Trees, files_by_key, pair_trees, roots
+from eval.benchmarks.trees import Trees, files_by_key, pair_trees
 from shards.cards import Card
 from shards.config import Config
 from shards.errors import UserError
@@ -110,14 +112,13 @@ def find(folder: Path, options: Options = DEFAULT) -> list[BenchmarkSet]:
     """
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}. Give --data the folder of LostAndFound, or a parent of it.")
-    inside = [folder] if is_flat(folder) else sorted(path for path in folder.iterdir() if path.is_dir())
-    flat = [path for path in inside if is_flat(path) and _says_so(path, given=path == folder)]
+    flat = [path for path in places(folder) if is_flat(path) and _says_so(path, given=path == folder)]
     official = [] if is_flat(folder) else roots(folder, CARD.name)
     if not flat and not official:
         raise wrong_folder(folder, CARD.name, _EXPECTED)
-    sets = [_official(trees, _name(trees), options) for trees in official]
-    sets += [flat_set(path, CARD.name, LABEL_IDS, None) for path in flat]
-    return check_unique(sets, folder)
+    readers = [partial(_official, trees, _name(trees), options) for trees in official]
+    readers += [partial(flat_set, path, CARD.name, LABEL_IDS, None) for path in flat]
+    return distinct(read_each(readers))
 
 
 def _says_so(folder: Path, *, given: bool) -> bool:

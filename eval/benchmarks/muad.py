@@ -14,14 +14,15 @@ says nothing of AP under the other.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from eval.benchmarks.encoding import CITYSCAPES_NAMES, Encoding, encoding
-from eval.benchmarks.folders import check_unique, wrong_folder
 from eval.benchmarks.native import find_roots, flat_set, set_name
+from eval.benchmarks.search import distinct, read_each, wrong_folder
 from eval.benchmarks.sets import BenchmarkSet
 from eval.benchmarks.trees import Trees, files_by_key, pair_trees
 from shards.cards import Card
@@ -70,9 +71,9 @@ def find(folder: Path, options: Options = DEFAULT) -> list[BenchmarkSet]:
     if not marked and not flat:
         raise wrong_folder(folder, CARD.name, f"a folder named after out-of-distribution frames, {_EXPECTED}")
     native = _encoding(options)
-    sets = [_official(trees, set_name(trees.root, CARD.name, folder), native) for trees in marked]
-    sets += [flat_set(path, CARD.name, native, None) for path in flat]
-    return check_unique(sets, folder)
+    readers = [partial(_official, trees, set_name(trees.root, CARD.name, folder), native) for trees in marked]
+    readers += [partial(flat_set, path, CARD.name, native, None) for path in flat]
+    return distinct(read_each(readers))
 
 
 def _encoding(options: Options) -> Encoding:

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from eval.benchmarks.encoding import PLAIN, Encoding
-from eval.benchmarks.folders import candidates, flat_frames, is_flat, named, wrong_folder
+from eval.benchmarks.folders import flat_frames, is_flat, named
+from eval.benchmarks.search import candidates, roots, wrong_folder
 from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet, read_stored_label
-from eval.benchmarks.trees import Trees, roots
+from eval.benchmarks.trees import Trees
 from shards.labels import ANOMALY, IGNORE, KNOWN
 
 

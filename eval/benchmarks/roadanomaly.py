@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from eval.benchmarks.encoding import two_and_up_or_plain
-from eval.benchmarks.folders import candidates, flat_frames, images_in, is_flat, wrong_folder
+from eval.benchmarks.folders import flat_frames, images_in, is_flat
+from eval.benchmarks.search import candidates, distinct, read_each, wrong_folder
 from eval.benchmarks.sets import BenchmarkFrame, BenchmarkSet, read_stored_label
 from shards.cards import Card
 from shards.errors import UserError
@@ -37,7 +39,7 @@ CARD = Card(
 
 
 def find(folder: Path) -> list[BenchmarkSet]:
-    """The RoadAnomaly sets of a folder: itself, or those directly inside it.
+    """The RoadAnomaly sets of a folder: itself, or those inside it.
 
     Raises:
         UserError: it holds none, or an incomplete one.
@@ -49,7 +51,7 @@ def find(folder: Path) -> list[BenchmarkSet]:
             CARD.name,
             "frames/<fid>.jpg with frames/<fid>.labels/labels_semantic.png, or images/ + labels_masks/",
         )
-    return [_read_set(path) for path in found]
+    return distinct(read_each(partial(_read_set, path) for path in found))
 
 
 def _read_set(folder: Path) -> BenchmarkSet:

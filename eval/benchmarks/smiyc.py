@@ -22,20 +22,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from eval.benchmarks.folders import (
-    candidates,
-    check_unique,
-    flat_frames,
-    guess,
-    images_in,
-    is_flat,
-    key_of,
-    named,
-    wrong_folder,
-)
+from eval.benchmarks.folders import flat_frames, guess, images_in, is_flat, key_of, named
+from eval.benchmarks.search import candidates, distinct, places, read_each, wrong_folder
 from eval.benchmarks.sets import BenchmarkSet, UnlabelledFrame, UnlabelledSet
 from shards.cards import Card
 from shards.errors import UserError
@@ -58,7 +50,7 @@ _PLAIN = re.compile(r"validation_(\d+)")
 
 
 def find(folder: Path) -> list[BenchmarkSet]:
-    """The tracks of a folder: itself, or those directly inside it.
+    """The tracks of a folder: itself, or those inside it.
 
     Raises:
         UserError: it holds none, or an incomplete one.
@@ -66,7 +58,7 @@ def find(folder: Path) -> list[BenchmarkSet]:
     found = [path for path in candidates(folder, CARD.name) if is_flat(path)]
     if not found:
         raise wrong_folder(folder, CARD.name, _EXPECTED)
-    return check_unique([_read_set(path) for path in found], folder)
+    return distinct(read_each(partial(_read_set, path) for path in found))
 
 
 def _read_set(folder: Path) -> BenchmarkSet:
@@ -126,13 +118,13 @@ def find_submission(folder: Path) -> list[UnlabelledSet]:
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}. Give --data a track, or a parent of several.")
     here = (folder / "images").is_dir()
-    inside = [] if here else sorted(path for path in folder.iterdir() if (path / "images").is_dir())
-    places = [folder] if here and (guess(folder) or named(folder)) in (CARD.name, None) else []
-    places += [path for path in inside if track_of(path) is not None and _is_track(path)]
-    if not places:
+    inside = [] if here else [path for path in places(folder) if (path / "images").is_dir()]
+    tracks = [folder] if here and (guess(folder) or named(folder)) in (CARD.name, None) else []
+    tracks += [path for path in inside if track_of(path) is not None and _is_track(path)]
+    if not tracks:
         raise wrong_folder(folder, CARD.name, _EXPECTED)
     sets: dict[str, UnlabelledSet] = {}
-    for place in places:
+    for place in tracks:
         found = _submission(place)
         if found.submission in sets:
             raise UserError(f"{folder} holds two folders of {found.submission}; give one of them.")

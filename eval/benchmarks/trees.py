@@ -1,7 +1,4 @@
-"""Benchmarks whose images and labels lie in two trees beside each other: where they are, and their pairs.
-
-A download is often wrapped in one or two more folders, so the two trees are looked for a little way down.
-"""
+"""Benchmarks whose images and labels lie in two trees beside each other: where they are, and their pairs."""
 
 from __future__ import annotations
 
@@ -31,9 +28,6 @@ TREES: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 """Benchmark -> its trees of images and labels, in every arrangement that is published; the first that exists wins."""
 
-_DEPTH = 3
-"""MUAD_challenge/test_sets/test_OOD, seen from a parent of several benchmarks."""
-
 
 @dataclass(frozen=True, slots=True)
 class Trees:
@@ -56,22 +50,6 @@ def halves(folder: Path, benchmark: str) -> Trees | None:
         if (folder / images).is_dir() and (folder / labels).is_dir():
             return Trees(folder, folder / images, folder / labels)
     return None
-
-
-def roots(folder: Path, benchmark: str) -> list[Trees]:
-    """The trees of a benchmark: those directly in a folder, else those up to three levels down, sorted by folder."""
-    return sorted(_roots(folder, benchmark, _DEPTH), key=lambda trees: trees.root)
-
-
-def _roots(folder: Path, benchmark: str, depth: int) -> Iterable[Trees]:
-    here = halves(folder, benchmark)
-    if here is not None:
-        return [here]
-    # No benchmark lies inside the trees of another one.
-    if depth == 0 or any(halves(folder, other) for other in TREES):
-        return []
-    inside = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    return [root for path in inside for root in _roots(path, benchmark, depth - 1)]
 
 
 def pair_trees(
