@@ -74,6 +74,7 @@ class Protocol:
         binned: whether the official curve is a binned one, which stands beside the exact one then.
         benchmark: the only benchmark that it is for; None for rules that hold anywhere.
         part: the only set of that benchmark that it is for; None for all of them.
+        source: who published the rules; empty for rules of our own.
     """
 
     name: str
@@ -85,7 +86,10 @@ class Protocol:
     binned: bool = False
     benchmark: str | None = None
     part: str | None = None
+    source: str = ""
 
+
+_SMIYC: Final = "Chan et al., NeurIPS Datasets and Benchmarks 2021"
 
 PROTOCOLS: Final[Mapping[str, Protocol]] = {
     protocol.name: protocol
@@ -97,6 +101,7 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
             binned=True,
             benchmark="smiyc",
             part=ANOMALY_TRACK.name,
+            source=_SMIYC,
         ),
         Protocol(
             "smiyc-obstacle",
@@ -105,6 +110,7 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
             binned=True,
             benchmark="smiyc",
             part=OBSTACLE_TRACK.name,
+            source=_SMIYC,
         ),
         Protocol(
             "lostandfound",
@@ -113,19 +119,36 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
             components=SIZES["smiyc-obstacle"],
             binned=True,
             benchmark="lostandfound",
+            source=f"Pinggera et al., IROS 2016; {_SMIYC}",
         ),
-        Protocol("fishyscapes", "Fishyscapes Lost & Found and Static", benchmark="fishyscapes"),
-        Protocol("roadanomaly", "RoadAnomaly", encoding="2-is-anomaly", benchmark="roadanomaly"),
         Protocol(
-            "caos", "CAOS: StreetHazards, mean over frames", "streethazards", pooling="per-image", reach="nearest"
+            "fishyscapes",
+            "Fishyscapes Lost & Found and Static",
+            benchmark="fishyscapes",
+            source="Blum et al., IJCV 2021",
+        ),
+        Protocol(
+            "roadanomaly",
+            "RoadAnomaly",
+            encoding="2-is-anomaly",
+            benchmark="roadanomaly",
+            source="Lis et al., ICCV 2019",
+        ),
+        Protocol(
+            "caos",
+            "CAOS: StreetHazards, mean over frames",
+            "streethazards",
+            pooling="per-image",
+            reach="nearest",
+            source="Hendrycks et al., ICML 2022",
         ),
         Protocol("pooled", "all pixels in one pool"),
-        Protocol("pebal", "as PEBAL's code judges", reach="nearest"),
-        Protocol("rpl", "as RPL's code judges", reach="nearest"),
-        Protocol("densehybrid", "as DenseHybrid's code judges", reach="beyond"),
-        Protocol("rba", "as RbA's code judges", reach="beyond"),
-        Protocol("eam", "as EAM's code judges"),
-        Protocol("uno", "as UNO's code judges"),
+        Protocol("pebal", "as PEBAL's code judges", reach="nearest", source="Tian et al., ECCV 2022"),
+        Protocol("rpl", "as RPL's code judges", reach="nearest", source="Liu et al., ICCV 2023"),
+        Protocol("densehybrid", "as DenseHybrid's code judges", reach="beyond", source="Grcić et al., ECCV 2022"),
+        Protocol("rba", "as RbA's code judges", reach="beyond", source="Nayal et al., ICCV 2023"),
+        Protocol("eam", "as EAM's code judges", source="Grcić et al., CVPRW 2023"),
+        Protocol("uno", "as UNO's code judges", source="Delić et al., BMVC 2024"),
     )
 }
 """Every protocol by name."""

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["recipes", "methods", "networks", "scores", "benchmarks"]
 
+Listed = Literal["recipes", "methods", "networks", "scores", "benchmarks", "published"]
+"""What `list` takes: a kind of cards, or the figures that papers print."""
+
 
 def all_cards() -> dict[Kind, Sequence[Card]]:
     """Every card, by what it describes."""
@@ -32,15 +35,35 @@ def all_cards() -> dict[Kind, Sequence[Card]]:
 
 
 def list_cards(
-    kind: Annotated[Kind | None, typer.Argument(help="Only this kind.")] = None,
+    kind: Annotated[
+        Listed | None, typer.Argument(help="Only this kind; published: figures that papers print, with sources.")
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables, as in the README.")] = False,
 ) -> None:
     """List recipes, methods, networks, scores and benchmarks with their papers and what they need.
 
     Example: `anomsynth list scores`
+
+    `anomsynth list published` prints what papers print of the benchmarks whose labels are public.
     """
+    if kind == "published":
+        _print_published(markdown=markdown)
+        return
     cards = {name: found for name, found in all_cards().items() if kind in (None, name)}
     print_tables(cards) if not markdown else print(markdown_tables(cards))
+
+
+def _print_published(*, markdown: bool) -> None:
+    from eval.report import grid
+    from eval.report.papers import published_grids
+    from eval.report.terminal import Shown
+
+    if markdown:
+        print(grid.markdown(published_grids()), end="")
+        return
+    screen = console()
+    for found in published_grids():
+        screen.print(Shown(found))
 
 
 def print_tables(cards: dict[Kind, Sequence[Card]]) -> None:

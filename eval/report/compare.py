@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +13,13 @@ from rich.table import Table
 
 from eval.metrics.pixel import convention
 from eval.report.columns import fpr_of, lower_is_better, percent
+from eval.report.comparable import Judged, Metrics, apart, scores_judged, segmentation_judged, sentences
 from eval.results import RESULTS, SCHEMA
 from shards.errors import UserError
-
-Metrics = Mapping[str, float]
 
 _SEGMENTATION_METRICS = ("mIoU", "mAcc")
 _FIRST_RUN, _LATER_RUN = 60, 20
 """Columns of the terminal that the names and the first run take, and that each later run takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """What a run says of one set and score.
-
-    Attributes:
-        metrics: the figures.
-        frames: how many were judged; None where the run does not tell.
-        rules: its convention, as far as it tells.
-    """
-
-    metrics: Metrics
-    frames: int | None = None
-    rules: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +28,7 @@ class _Row:
 
     name: str
     score: str
-    of_run: tuple[_Judged | None, ...]
+    of_run: tuple[Judged | None, ...]
 
 
 def load_results(path: Path) -> dict[str, Any]:
@@ -81,9 +65,9 @@ def comparison(paths: Sequence[Path], scores: Sequence[str] = (), width: int = 1
     """Tables with a column a run and, for the runs after the first, their difference from the first.
 
     Anomaly scores and semantic segmentation have tables of their own. A set or score that a run lacks is shown as
-    such and never compared with something else; figures of other frames, or by another convention than the first
-    run's, have a star instead of a difference and a sentence below. The mean over sets takes the sets that every run
-    has and that compare.
+    such and never compared with something else; figures of other frames, labels or files, or by another convention
+    than the first run's (`comparable.py`), have a star instead of a difference and a sentence below. The mean over
+    sets takes the sets that every run has and that compare.
 
     Args:
         paths: folders or files of evaluations, the baseline first.
@@ -97,13 +81,13 @@ def comparison(paths: Sequence[Path], scores: Sequence[str] = (), width: int = 1
         raise UserError("No runs: give the folders that `anomsynth eval --out` wrote, the baseline first.")
     runs = [load_results(path) for path in paths]
     labels = labels_of(paths)
-    anomaly = _rows(runs, _scores_judged)
+    anomaly = _rows(runs, scores_judged)
     known = list(dict.fromkeys(row.score for row in anomaly))
     unknown = [score for score in scores if score not in known]
     if unknown:
         raise UserError(f"No run has the score {unknown[0]!r}. The runs have: {', '.join(known) or 'none'}.")
     anomaly = [row for row in anomaly if not scores or row.score in scores]
-    segmentation = _rows(runs, _segmentation_judged)
+    segmentation = _rows(runs, segmentation_judged)
     blocks = (
         (
             _title(anomaly),
@@ -126,7 +110,7 @@ def comparison(paths: Sequence[Path], scores: Sequence[str] = (), width: int = 1
 
 
 def _rows(
-    runs: Sequence[Mapping[str, Any]], judged_in: Callable[[Mapping[str, Any]], Mapping[str, _Judged]]
+    runs: Sequence[Mapping[str, Any]], judged_in: Callable[[Mapping[str, Any]], Mapping[str, Judged]]
 ) -> list[_Row]:
     """The sets and, in each, the scores of all runs, in the order of first appearance."""
     rows = []
@@ -150,33 +134,6 @@ def _figures(rows: Sequence[_Row]) -> list[str]:
     return ["AP", "AUROC", *rates] if rates else []
 
 
-def _scores_judged(entry: Mapping[str, Any]) -> dict[str, _Judged]:
-    return {
-        score: _Judged(found["metrics"], entry.get("frames"), found.get("convention", {}))
-        for score, found in entry.get("scores", {}).items()
-    }
-
-
-def _segmentation_judged(entry: Mapping[str, Any]) -> dict[str, _Judged]:
-    if "segmentation" not in entry:
-        return {}
-    found = entry["segmentation"]
-    return {"": _Judged(found["metrics"], entry.get("frames"), found.get("convention", {}))}
-
-
-def _apart(metric: str, one: _Judged, first: _Judged) -> list[str]:
-    """The rules in which two figures differ, and "frames"; empty where they compare."""
-    keys = [
-        key
-        for key, rule in one.rules.items()
-        if rule != first.rules.get(key, rule)
-        # Rules of one figure say nothing of the others.
-        and (key == metric.lower() or not (key in ("ap", "auroc") or key.startswith("fpr")))
-    ]
-    frames = None not in (one.frames, first.frames) and one.frames != first.frames
-    return [*(["frames"] if frames else []), *keys]
-
-
 def _means(rows: Sequence[_Row], metric: str) -> list[_Row]:
     """A row a score: the plain mean over the sets that every run has and that compare; none of fewer than two."""
     means = []
@@ -187,11 +144,11 @@ def _means(rows: Sequence[_Row], metric: str) -> list[_Row]:
             for row in rows
             if row.score == score
             and len(of_set := [found for found in row.of_run if found and metric in found.metrics]) == len(row.of_run)
-            and not any(_apart(metric, found, of_set[0]) for found in of_set)
+            and not any(apart(metric, found, of_set[0]) for found in of_set)
         ]
         if len(common) >= 2:
             of_run = tuple(
-                _Judged({metric: sum(found.metrics[metric] for found in of_sets) / len(common)})
+                Judged({metric: sum(found.metrics[metric] for found in of_sets) / len(common)})
                 for of_sets in zip(*common, strict=True)
             )
             means.append(_Row(f"mean over sets ({len(common)})", score, of_run))
@@ -217,7 +174,7 @@ def _table(title: str, labels: Sequence[str], blocks: Mapping[str, Sequence[_Row
         table.add_column(escape(label), justify="right", overflow="fold", width=width)
         if place:
             table.add_column("Δ", justify="right", width=len("-100.00"))
-    notes: dict[str, None] = {}
+    notes: dict[str, None] = dict.fromkeys(_nothing_common(next(iter(blocks.values())), labels))
     for metric, rows in blocks.items():
         last = ""
         for place, row in enumerate(rows):
@@ -234,7 +191,7 @@ def _table(title: str, labels: Sequence[str], blocks: Mapping[str, Sequence[_Row
     return table
 
 
-def _cells(metric: str, of_run: Sequence[_Judged | None]) -> list[str]:
+def _cells(metric: str, of_run: Sequence[Judged | None]) -> list[str]:
     """The figure of each run, followed by its difference for each but the first."""
     held = [found if found and metric in found.metrics else None for found in of_run]
     first = held[0]
@@ -246,7 +203,7 @@ def _cells(metric: str, of_run: Sequence[_Judged | None]) -> list[str]:
         if found is None or first is None:
             cells.append("")
         else:
-            cells.append("*" if _apart(metric, found, first) else _difference(metric, found.metrics, first.metrics))
+            cells.append("*" if apart(metric, found, first) else _difference(metric, found.metrics, first.metrics))
     return cells
 
 
@@ -254,17 +211,32 @@ def _notes(metric: str, row: _Row, labels: Sequence[str]) -> list[str]:
     """Why figures of a row have no difference."""
     first, notes = row.of_run[0], []
     for label, found in zip(labels, row.of_run, strict=True):
-        if found is None or first is None:
-            continue
-        for key in _apart(metric, found, first):
-            if key == "frames":
-                notes.append(f"* {row.name}: {label} judged {found.frames} frames, {labels[0]} {first.frames}.")
-            else:
-                notes.append(
-                    f"* {', '.join(filter(None, (row.name, row.score)))}: {label} and {labels[0]} differ in {key}: "
-                    f"{found.rules[key]!r} and {first.rules[key]!r}."
-                )
+        if found is not None and first is not None:
+            told = sentences(metric, row.name, row.score, (found, first), (label, labels[0]))
+            notes += [f"* {sentence}" for sentence in told]
     return notes
+
+
+def _nothing_common(rows: Sequence[_Row], labels: Sequence[str]) -> list[str]:
+    """A hint where later runs judged sets of the first one, but not a single score of its names."""
+    names = {row.name for row in rows if row.score and row.of_run[0] is not None}
+    hints = []
+    for place, label in enumerate(labels[1:], 1):
+        theirs = [row for row in rows if row.score and row.name in names and row.of_run[place] is not None]
+        if theirs and all(row.of_run[0] is None for row in theirs):
+            mine = dict.fromkeys(row.score for row in rows if row.score and row.of_run[0] is not None)
+            hints.append(
+                f"{labels[0]} and {label} have no score of one name ({few(mine)}; "
+                f"{few(dict.fromkeys(row.score for row in theirs))}), so nothing is compared; `anomsynth eval scores "
+                "--score-name NAME` names the score of files."
+            )
+    return hints
+
+
+def few(names: Collection[str]) -> str:
+    """The first three of several names, and how many there are beside them."""
+    first = ", ".join(list(names)[:3])
+    return f"{first} and {len(names) - 3} more" if len(names) > 3 else first
 
 
 def _difference(metric: str, metrics: Metrics, first: Metrics) -> str:

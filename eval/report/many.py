@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.report.columns import columns_of, head, lower_is_better, parts_of, percent
+from eval.report.comparable import Judged, apart, scores_judged, segmentation_judged, sentences
 from eval.report.compare import labels_of, load_results
 from eval.report.grid import Cell, Grid
 from eval.report.published import published_for
@@ -26,6 +27,7 @@ class Row:
         metrics: figures by name, fractions 0..1.
         intervals: low and high end by figure, where the bootstrap gave them.
         source: where a paper printed it; empty for a run.
+        judged: what the run says of it, for the question whether two rows compare; None for a paper.
     """
 
     run: str
@@ -34,6 +36,7 @@ class Row:
     metrics: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     source: str = ""
+    judged: Judged | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +72,15 @@ def collect(paths: Sequence[Path], scores: Sequence[str] = (), *, published: boo
     for name in dict.fromkeys(name for results in runs.values() for name in results["sets"]):
         entries = {run: results["sets"][name] for run, results in runs.items() if name in results["sets"]}
         rows = [row for run, entry in entries.items() for row in _rows(run, entry, scores)]
-        papers, notes = _papers(name, list(entries.values())) if published else ((), ())
+        papers, notes = _papers(name, entries) if published else ((), ())
         found.append(SetRows(name, (*rows, *papers), notes))
     return found
 
 
 def grids(sets: Sequence[SetRows], *, intervals: bool = False) -> list[Grid]:
     """A table a set; the best figure of the runs is bold, sources of papers are numbered below.
+
+    Where runs judged other frames or by other rules, no figure is the best one, and a sentence below says why.
 
     Args:
         sets: from `collect`.
@@ -111,28 +116,47 @@ def _rows(run: str, entry: Mapping[str, Any], scores: Sequence[str]) -> list[Row
             entry["frames"],
             {metric: value for metric, value in found["metrics"].items() if value is not None},
             _intervals(found),
+            judged=scores_judged(entry)[score],
         )
         for score, found in entry.get("scores", {}).items()
         if not scores or score in scores
     ]
     if "segmentation" in entry:
         segmentation = entry["segmentation"]
-        rows.append(Row(run, "", entry["frames"], segmentation["metrics"], _intervals(segmentation)))
+        rows.append(
+            Row(
+                run,
+                "",
+                entry["frames"],
+                segmentation["metrics"],
+                _intervals(segmentation),
+                judged=segmentation_judged(entry)[""],
+            )
+        )
     return rows
 
 
-def _papers(name: str, entries: Sequence[Mapping[str, Any]]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
-    """Published figures where every run judged the full set; sentences otherwise."""
-    judged = [entry for entry in entries if "scores" in entry]
+def _papers(name: str, entries: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    """Published figures where every run judged the full set; sentences otherwise, one a run where they differ."""
+    judged = {run: entry for run, entry in entries.items() if "scores" in entry}
     if not judged:
         return (), ()
-    answers = [published_for(name, entry) for entry in judged]
-    found, notes = min(answers, key=lambda answer: len(answer[0]))
+    answers = {run: published_for(name, entry) for run, entry in judged.items()}
+    missing = {run: notes for run, (rows, notes) in answers.items() if not rows}
+    if missing:
+        alike = len(missing) == len(judged) and len(set(missing.values())) == 1
+        told = (
+            next(iter(missing.values()))
+            if alike
+            else tuple(note for run in missing for note in published_for(f"{name}, {run}", judged[run])[1])
+        )
+        return (), told
+    found, notes = next(iter(answers.values()))
     return tuple(
         Row(
             "published",
-            f"{row.method}, {row.network}" if row.network else row.method,
-            judged[0]["frames"],
+            row.title,
+            next(iter(judged.values()))["frames"],
             row.metrics,
             source=row.source,
         )
@@ -143,11 +167,14 @@ def _papers(name: str, entries: Sequence[Mapping[str, Any]]) -> tuple[tuple[Row,
 def _grid(found: SetRows, intervals: bool) -> Grid:
     metrics = columns_of([row.metrics for row in found.rows])
     own = [row for row in found.rows if not row.source]
-    best = {
-        metric: (min if lower_is_better(metric) else max)(values)
-        for metric in metrics
-        if len(values := [row.metrics[metric] for row in own if metric in row.metrics]) > 1
-    }
+    best: dict[str, float] = {}
+    reasons: dict[str, None] = {}
+    for metric in metrics:
+        holders = [row for row in own if metric in row.metrics]
+        against = _reasons(found.name, metric, holders)
+        reasons |= dict.fromkeys(against)
+        if len(holders) > 1 and not against:
+            best[metric] = (min if lower_is_better(metric) else max)(row.metrics[metric] for row in holders)
     sources = list(dict.fromkeys(row.source for row in found.rows if row.source))
     # The number of frames is a column only where it is not that of every row.
     judged = {row.frames for row in found.rows}
@@ -157,7 +184,7 @@ def _grid(found: SetRows, intervals: bool) -> Grid:
         mark = f" [{sources.index(row.source) + 1}]" if row.source else ""
         names = (Cell(row.run), Cell(row.score + mark), *(() if told else (Cell(str(row.frames)),)))
         rows.append((*names, *(_cell(row, metric, best, intervals) for metric in metrics)))
-    notes = (*found.notes, *(f"[{number}] {source}." for number, source in enumerate(sources, 1)))
+    notes = (*reasons, *found.notes, *(f"[{number}] {source}." for number, source in enumerate(sources, 1)))
     return Grid(
         title=f"{found.name}, {told}in %",
         columns=("run", "score", *(() if told else ("frames",)), *map(head, metrics)),
@@ -167,6 +194,17 @@ def _grid(found: SetRows, intervals: bool) -> Grid:
         notes=notes,
         parts=parts_of(metrics),
     )
+
+
+def _reasons(name: str, metric: str, rows: Sequence[Row]) -> list[str]:
+    """Why a figure of the rows has no best: what their runs do not have in common with the first of them."""
+    judged = [(row.run, row.judged) for row in rows if row.judged is not None]
+    told: dict[str, None] = {}
+    for run, found in judged[1:]:
+        first_run, first = judged[0]
+        if run != first_run and apart(metric, found, first):
+            told |= dict.fromkeys(sentences(metric, name, "", (found, first), (run, first_run)))
+    return [f"No best figure is marked where runs do not compare. {sentence}" for sentence in told]
 
 
 def _cell(row: Row, metric: str, best: Mapping[str, float], intervals: bool) -> Cell:

@@ -263,7 +263,7 @@ def _cell(
         return {"text": "-", "range": "", "best": False}
     values = [of_score[metric] for of_score in metrics.values() if metric in of_score]
     best = (min if lower_is_better(metric) else max)(values)
-    ranges = [f"{percent(row['low'])} – {percent(row['high'])}" for row in intervals if row["of"] == metric]
+    ranges = [f"[{percent(row['low'])}, {percent(row['high'])}]" for row in intervals if row["of"] == metric]
     value = metrics[score][metric]
     return {"text": percent(value), "range": "".join(ranges), "best": len(values) > 1 and value == best}
 

@@ -15,10 +15,10 @@ from typing import Any, Final
 import numpy as np
 
 from eval.frame_figures import COUNTS, FRAMES, Counts, load_counts
-from eval.metrics.bootstrap import DRAWS, Difference, FrameCounts, differences
+from eval.metrics.bootstrap import DRAWS, FIGURES, Difference, FrameCounts, differences
 from eval.metrics.pixel import convention
-from eval.report.columns import fpr_of, head, lower_is_better, percent
-from eval.report.compare import labels_of, load_results
+from eval.report.columns import columns_of, fpr_of, head, lower_is_better, percent
+from eval.report.compare import few, labels_of, load_results
 from eval.report.grid import Cell, Grid
 from eval.results import SCHEMA
 from shards.errors import UserError
@@ -134,6 +134,7 @@ def paired(paths: Sequence[Path], scores: Sequence[str] = ()) -> Paired:
     labels = labels_of(paths)
     pairs, notes = _common(first, second, labels, scores)
     rows: list[Comparison] = []
+    left: dict[str, None] = {}
     for name, score in track(pairs, "bootstrap", total=len(pairs), unit="scores"):
         one, other = (run.results["sets"][name]["scores"][score] for run in (first, second))
         if one.get("convention") != other.get("convention"):
@@ -154,6 +155,7 @@ def paired(paths: Sequence[Path], scores: Sequence[str] = ()) -> Paired:
                 f"{name}, {score}: {rate} is left out; the runs read it at the {read}, the draws FPR95 at the "
                 f"{_DRAWN['fpr95']}."
             )
+        left |= dict.fromkeys(_without_frames(name, one["metrics"], other["metrics"]))
         counts = _aligned(name, score, first, second, labels)
         for metric, difference in differences(counts[1], counts[0]).items():
             if metric == "FPR95" and read != _DRAWN["fpr95"]:
@@ -165,6 +167,13 @@ def paired(paths: Sequence[Path], scores: Sequence[str] = ()) -> Paired:
                 )
     if not rows:
         raise UserError(f"Nothing to compare. {' '.join(notes)}")
+    left |= dict.fromkeys(_classes_without_frames(first, second))
+    if left:
+        notes.append(
+            f"Not compared: {'; '.join(left)}. {COUNTS} holds each frame's pixels by score, but neither its official "
+            "curve nor its components and classes, so these have no draws; `anomsynth report --intervals` prints "
+            "them for each run."
+        )
     notes += [
         f"{name}: the files of the two runs have other bytes, though their labels count alike."
         for name in dict.fromkeys(name for name, _ in pairs)
@@ -216,17 +225,34 @@ def _common(
         if (name, score) in known[1] and (not scores or score in scores)
     ]
     if not both:
-        held = [", ".join(sorted(f"{score} on {name}" for name, score in pairs)) or "nothing" for pairs in known]
+        held = [few(sorted(f"{score} on {name}" for name, score in pairs)) or "nothing" for pairs in known]
         raise UserError(
-            f"No set and score was judged in both runs: {labels[0]} holds {held[0]}; {labels[1]} holds {held[1]}."
+            f"No set and score was judged in both runs: {labels[0]} holds {held[0]}; {labels[1]} holds {held[1]}. "
+            "Give both the same names: --set-name and --score-name of `anomsynth eval scores`."
         )
-    notes = [
-        f"{name}, {score}: only in {label}."
-        for label, mine, theirs in ((labels[0], known[0], known[1]), (labels[1], known[1], known[0]))
-        for name, score in sorted(mine - theirs)
-        if not scores or score in scores
-    ]
+    notes = []
+    for label, mine, theirs in ((labels[0], known[0], known[1]), (labels[1], known[1], known[0])):
+        alone = sorted(f"{score} on {name}" for name, score in mine - theirs if not scores or score in scores)
+        if alone:
+            notes.append(f"Only in {label}: {few(alone)}.")
     return both, notes
+
+
+def _without_frames(name: str, one: Mapping[str, float], other: Mapping[str, float]) -> list[str]:
+    """The figures of a score that both runs hold and that no counts of single frames give; nothing if none."""
+    exact = {*FIGURES, fpr_of(one)}
+    held = [metric for metric in columns_of([one]) if metric in other and metric not in exact]
+    return [f"{', '.join(held)} on {name}"] if held else []
+
+
+def _classes_without_frames(first: _Run, second: _Run) -> list[str]:
+    """The same of the known classes, of every set."""
+    told = []
+    for name, entry in first.results["sets"].items():
+        other = second.results["sets"].get(name, {})
+        one, two = (found.get("segmentation", {}).get("metrics", {}) for found in (entry, other))
+        told += _without_frames(name, one, two)
+    return told
 
 
 def _aligned(

@@ -35,6 +35,11 @@ class Published:
     source: str
     metrics: Mapping[str, float]
 
+    @property
+    def title(self) -> str:
+        """Method and network."""
+        return f"{self.method}, {self.network}" if self.network else self.method
+
 
 @dataclass(frozen=True, slots=True)
 class PublishedSet:

@@ -118,9 +118,7 @@ def _stacked(cell: Cell) -> list[str]:
     """A figure, and its interval below it."""
     if cell.interval is None:
         return [cell.text]
-    low, high = cell.interval
-    # A dash between signed figures would look like one more sign.
-    return [cell.text, f"{low} to {high}" if {low[:1], high[:1]} & {"+", "-"} else f"{low}–{high}"]
+    return [cell.text, f"[{', '.join(cell.interval)}]"]
 
 
 def _a_table_each(grid: Grid) -> Iterator[Grid]:

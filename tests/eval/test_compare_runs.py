@@ -183,7 +183,7 @@ def test_means_over_frames_are_not_compared(tmp_path: Path) -> None:
 def test_what_only_one_run_has_is_named(world: Path, tmp_path: Path) -> None:
     one = judge(world, tmp_path / "one", 40, ("bright", "other"))
     found = paired([one, judge(world, tmp_path / "two", 40)])
-    assert found.notes == ("fishyscapes_static, other: only in one.",)
+    assert found.notes == ("Only in one: other on fishyscapes_static.",)
     assert {row.score for row in found.rows} == {"bright"}
 
 
@@ -240,3 +240,49 @@ def test_errors(world: Path, tmp_path: Path) -> None:
     (three / "counts.npz").unlink()
     with pytest.raises(UserError, match="holds no figures of single frames"):
         paired([one, three])
+
+
+def test_figures_without_counts_of_frames_are_named(tmp_path: Path, world: Path) -> None:
+    runs = [judge(world, tmp_path / "one", 40), judge(world, tmp_path / "two", 90)]
+
+    def add(content: dict[str, Any]) -> None:
+        entry = content["sets"]["fishyscapes_static"]
+        entry["scores"]["bright"]["metrics"] |= {"AP_binned": 0.5, "FPR95_binned": 0.5, "sIoU": 0.5, "F1_mean": 0.5}
+        for found in (entry, content["sets"].setdefault("city", {})):
+            found["segmentation"] = {"metrics": {"mIoU": 0.5, "mAcc": 0.5}}
+
+    edit(runs[0] / "results.json", add)
+    assert not paired(runs).notes  # the other run lacks them, so there is nothing to compare
+    edit(runs[1] / "results.json", add)
+    found = paired(runs)
+    (note,) = found.notes
+    assert note.startswith(
+        "Not compared: AP_binned, FPR95_binned, sIoU, F1_mean on fishyscapes_static; mIoU, mAcc on "
+        "fishyscapes_static; mIoU, mAcc on city. counts.npz holds"
+    )
+    assert {row.metric for row in found.rows} == {"AP", "AUROC", "FPR95", "best_F1"}
+
+
+def test_many_names_that_do_not_match_are_a_short_sentence(world: Path, tmp_path: Path) -> None:
+    one, two = judge(world, tmp_path / "one", 40), judge(world, tmp_path / "two", 40)
+
+    def rename(content: dict[str, Any]) -> None:
+        entry = content["sets"]["fishyscapes_static"]
+        entry["scores"] = {f"s{place}": entry["scores"]["bright"] for place in range(20)}
+
+    edit(one / "results.json", rename)
+    with pytest.raises(UserError, match="--score-name") as told:
+        paired([one, two])
+    assert (
+        "one holds s0 on fishyscapes_static, s1 on fishyscapes_static, s10 on fishyscapes_static and 17 more; "
+        in (str(told.value))
+    )
+    three = judge(world, tmp_path / "three", 40)
+    edit(one / "results.json", lambda content: content["sets"].update(b=content["sets"]["fishyscapes_static"]))
+    edit(
+        one / "results.json",
+        lambda content: content["sets"].update(
+            fishyscapes_static=json.loads((three / "results.json").read_text())["sets"]["fishyscapes_static"]
+        ),
+    )
+    assert paired([one, three]).notes == ("Only in one: s0 on b, s1 on b, s10 on b and 17 more.",)

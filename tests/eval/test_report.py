@@ -93,7 +93,7 @@ MEAN = {**POOLED, "pooling": "mean over frames; frames of one class are passed o
 
 def write_judged(folder: Path, ap: float, rules: dict[str, str], frames: int = 4) -> Path:
     """Results of two sets; of A by the rules given, of B by the usual ones."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     sets = {
         name: {
             "frames": count,
@@ -249,7 +249,7 @@ def test_page_shows_intervals_and_inputs(worlds: Path, tmp_path: Path, predictor
     assert entry["inputs_sha256"] in html
     for found in entry["scores"].values():
         for row in found["intervals"]:
-            assert f"{100 * row['low']:.2f} – {100 * row['high']:.2f}" in html
+            assert f"[{100 * row['low']:.2f}, {100 * row['high']:.2f}]" in html
     # The figures that the script shows are those of each frame.
     data = json.loads(re.findall(r'<script type="application/json" id="data">(.*?)</script>', html)[0])["sets"][0]
     for score, frames in results.frames()["sets"]["RoadAnomaly_jpg"].items():
@@ -385,3 +385,61 @@ def test_flat_scores_have_a_range() -> None:
     low, high = value_range(flat)
     assert low < high
     assert with_legend(np.zeros((4, 9, 3), np.uint8), "msp", (low, high)).shape[1] == 9
+
+
+TRUE_SET = {"pixels": {"known": 900, "anomaly": 40, "ignore": 60}, "inputs_sha256": "a" * 64}
+SENTENCES = {
+    "pixels": "A: two and one judged other frames or labels: their pixels are 800 and 900 known, 140 and 40 anomaly.",
+    "inputs_sha256": "A: two and one judged files of other bytes: their inputs_sha256 begin with "
+    "bbbbbbbbbbbb and aaaaaaaaaaaa.",
+}
+
+
+def of_other_frames(folder: Path, key: str = "") -> list[Path]:
+    """Two runs of as many frames of sets of one name, whose first set tells that it is another one by a key."""
+    runs = [write_judged(folder / "one", 0.2, POOLED), write_judged(folder / "two", 0.3, POOLED)]
+    others = {"pixels": {"known": 800, "anomaly": 140, "ignore": 60}, "inputs_sha256": "b" * 64}
+    for run, further in zip(runs, (TRUE_SET, {**TRUE_SET, **{k: others[k] for k in [key] if k}}), strict=True):
+        content = json.loads((run / "results.json").read_text())
+        content["sets"]["A"] |= further
+        (run / "results.json").write_text(json.dumps(content))
+    return runs
+
+
+@pytest.mark.parametrize("key", ["pixels", "inputs_sha256"])
+def test_name_and_number_of_frames_do_not_make_a_set_the_same(tmp_path: Path, key: str) -> None:
+    printed = text_of(*comparison(of_other_frames(tmp_path, key)), width=200)
+    blocks = re.split(r"│ (?=AP|AUROC|FPR95)", printed)[1:]
+    assert len(blocks) == 3
+    for block in blocks:
+        first, second = block.splitlines()[:2]
+        assert re.search(r"\* │$", first.strip())
+        assert not re.search(r"[+-]\d", first)
+        assert re.search(r"[+-]\d+\.\d\d", second)  # set B compares
+        assert "mean over sets" not in block
+    assert f"* {SENTENCES[key]}" in " ".join(printed.split())
+
+
+def test_sets_of_the_same_frames_compare(tmp_path: Path) -> None:
+    printed = text_of(*comparison(of_other_frames(tmp_path)), width=200)
+    assert "*" not in printed
+    assert printed.count("+10.00") == 3
+    # Runs of files have no digest of the whole set; what is missing tells nothing.
+    runs = of_other_frames(tmp_path / "files")
+    content = json.loads((runs[1] / "results.json").read_text())
+    del content["sets"]["A"]["inputs_sha256"]
+    (runs[1] / "results.json").write_text(json.dumps(content))
+    assert "*" not in text_of(*comparison(runs), width=200)
+
+
+def test_scores_without_one_name_in_common_get_a_hint(tmp_path: Path) -> None:
+    names = ("msp", "energy", "maxlogit", "entropy")
+    one = write_sets(tmp_path / "one", {"A": dict.fromkeys(names, 0.5), "B": {"msp": 0.5}})
+    two = write_sets(tmp_path / "two", {"A": {"score": 0.5}})
+    printed = " ".join(text_of(*comparison([one, two]), width=200).split())
+    hint = "one and two have no score of one name (msp, energy, maxlogit and 1 more; score)"
+    assert printed.count(hint) == 1
+    assert "--score-name NAME" in printed
+    assert "--score-name" not in text_of(*comparison([one, one]), width=200)
+    # Two runs of different sets lack more than a name.
+    assert "--score-name" not in text_of(*comparison([one, write_sets(tmp_path / "C", {"C": {"x": 0.5}})]), width=200)

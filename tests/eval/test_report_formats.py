@@ -208,3 +208,55 @@ def test_command_writes_a_file(runs: list[Path], tmp_path: Path) -> None:
     plain = CliRunner().invoke(app, ["report", *map(str, runs), "--out", str(tmp_path / "table.txt")])
     assert plain.exit_code == 0
     assert "Δ" in (tmp_path / "table.txt").read_text()
+
+
+@pytest.mark.parametrize("key", ["pixels", "inputs_sha256", "frames", "convention"])
+@pytest.mark.parametrize("form", ["latex", "markdown"])
+def test_nothing_is_best_across_other_frames(tmp_path: Path, form: Any, key: str) -> None:
+    entry = {**road(60, msp=score(0.2, 0.7)), "pixels": {"known": 9, "anomaly": 1}, "inputs_sha256": "a" * 64}
+    others: dict[str, Any] = {"pixels": {"known": 8, "anomaly": 2}, "inputs_sha256": "b" * 64, "frames": 59}
+    other = {**entry, **{name: value for name, value in others.items() if name == key}}
+    if key == "convention":
+        other["scores"] = {"msp": {**score(0.2, 0.7), "convention": {"pooling": "mean over frames"}}}
+    runs = [write(tmp_path / name, {"road": found}) for name, found in (("one", entry), ("two", other))]
+    bold = {"latex": r"\textbf", "markdown": "**"}[form]
+    text = report_text(runs, form)
+    assert bold not in text
+    assert text.count("No best figure is marked where runs do not compare. road: two ") == 1
+    alike = [runs[0], write(tmp_path / "three", {"road": entry})]
+    assert bold in report_text(alike, form)
+    assert "No best figure" not in report_text(alike, form)
+
+
+def test_every_run_without_the_full_set_is_named(tmp_path: Path) -> None:
+    runs = [
+        write(tmp_path / name, {"road": road(frames, msp=score(0.2, 0.7))})
+        for name, frames in (("full", 60), ("some", 12), ("few", 7))
+    ]
+    text = report_text(runs, "markdown", published=True)
+    assert "road, some: published figures are of the full set, RoadAnomaly, 60 frames; here 12 were judged" in text
+    assert "road, few: published figures are of the full set, RoadAnomaly, 60 frames; here 7 were judged" in text
+    assert "road, full" not in text
+    alike = report_text([runs[2], runs[2]], "markdown", published=True)
+    assert alike.count("here 7 were judged") == 1
+
+
+def test_published_figures_are_listed_without_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    printed = CliRunner().invoke(app, ["list", "published"])
+    assert printed.exit_code == 0, printed.output
+    listed = CliRunner().invoke(app, ["list", "published", "--markdown"]).output
+    for known in published_sets():
+        assert known.name in " ".join(printed.output.split())
+        for row in known.rows:
+            assert re.sub(r"\W", "", row.source) in re.sub(r"\W", "", printed.output)
+            (line,) = [
+                cells
+                for part in listed.split("### ")
+                if re.sub(r"\\", "", part).startswith(known.name + ",")
+                for cells in rows_of(part)
+                if re.sub(r"\\| \\?\[\d+\\?\]$", "", cells[0]) == row.title
+                and {f"{100 * value:.2f}" for value in row.metrics.values()} <= set(cells)
+            ]
+            assert len(line) > len(row.metrics)
+    assert "published" not in CliRunner().invoke(app, ["list", "scores"]).output
