@@ -27,7 +27,7 @@ from jaxtyping import Float16, Float32, Float64, UInt8
 
 from eval.benchmarks import FINDERS, BenchmarkFrame, BenchmarkSet, find_sets
 from eval.benchmarks.encoding import TWO_AND_UP, Encoding, two_and_up_or_plain
-from eval.benchmarks.folders import FRAME_ENDINGS, guess, images_in, is_flat, without_endings
+from eval.benchmarks.folders import FRAME_ENDINGS, guess, images_in, is_flat, named, without_endings
 from eval.benchmarks.sets import read_image, read_label
 from eval.benchmarks.smiyc import track_of
 from eval.files import BROKEN
@@ -293,8 +293,10 @@ def _of_benchmark(found: BenchmarkSet, folder: Path) -> _Labels:
 
 
 def _bare_labels(folder: Path, protocol: Protocol, encoding: Encoding | None) -> _Labels:
-    sets = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and _is_set(path)]
-    if sets:
+    inside = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+    if any(map(_is_set, inside)):
+        # Masks of Fishyscapes, in a folder of their own beside the images, are told by the name of the set.
+        sets = [path.name for path in inside if _is_set(path) or named(path) == "fishyscapes"]
         raise UserError(f"{folder} holds whole sets; give --labels one of them: {', '.join(sets)}.")
     paths: dict[str, Path] = {}
     for path in _label_paths(folder):

@@ -104,3 +104,13 @@ def test_two_copies_of_cityscapes_are_told_apart(world: Path, tmp_path: Path) ->
     for name in ("a", "b"):
         shutil.copytree(world / "cityscapes", tmp_path / name / "cityscapes")
     assert {one.name for one in find_all([tmp_path]).sets} == {"a-cityscapes", "b-cityscapes"}
+
+
+def test_labels_of_several_sets_are_all_named(world: Path, tmp_path: Path, run: Run) -> None:
+    done = run(
+        *("eval", "scores", "--scores", tmp_path, "--labels", world / "benchmarks"),
+        *("--protocol", "pooled", "--out", tmp_path / "out"),
+    )
+    assert done.status != 0
+    for place in (world / "benchmarks").iterdir():
+        assert place.name in " ".join(done.err.split())
