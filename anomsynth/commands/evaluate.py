@@ -273,3 +273,5 @@ def _judge(
     if out is not None:
         page = write_page(results, predictor, out)
         print(f"Figures: {out / 'results.json'}\nPage:    {page}")
+    else:
+        print("Nothing was kept: --out DIR keeps the figures and a page to open.", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -272,3 +273,5 @@ def _print(results: Mapping[str, Any], out: Path | None, page: Path | None) -> N
         print(line)
     if out is not None:
         print(f"Figures: {out / 'results.json'}\nPage:    {page}")
+    else:
+        print("Nothing was kept: --out DIR keeps the figures and a page to open.", file=sys.stderr)

@@ -70,6 +70,7 @@ def test_scores_are_judged(run: Run, track: Path, maps: Path, tmp_path: Path) ->
     assert printed.status == 0
     assert "AP_binned" in printed.out
     assert "Figures" not in printed.out
+    assert "Nothing was kept: --out DIR" in printed.err
 
 
 def test_the_page_shows_score_maps_with_images_or_without(run: Run, track: Path, maps: Path, tmp_path: Path) -> None:
