@@ -23,11 +23,12 @@ from pipelines.recipes import find_recipe
 from pipelines.sources.frames import FrameConfig, FrameSource
 from shards.delta import LAYOUT, decode_delta, decode_meta
 from shards.errors import BadInput, UserError
+from shards.index import Entry
 from shards.layouts.cityscapes import CityscapesFrame
 from shards.layouts.problem import Problem
 from shards.manifest import Manifest, read_manifest
 from shards.plural import plural
-from shards.reader import Entry, index_shard, read_members
+from shards.reader import index_shard, read_members
 from shards.rows import Row, read_rejects, read_rows
 from shards.sample import Sample
 from shards.writer import ShardRecord

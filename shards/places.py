@@ -120,6 +120,13 @@ class RemotePath(PosixPath):
         with _told(self) as (store, path):
             return bytes(store.cat_file(path))
 
+    def read_part(self, start: int, end: int) -> bytes:
+        """Bytes `start` to `end` of the file; fewer where it ends before."""
+        if start >= end:
+            return b""
+        with _told(self) as (store, path):
+            return bytes(store.cat_file(path, start=start, end=end))
+
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
         """Make the folder, and those above it, where the store has such a thing."""
         if _kind(self) in _OBJECT_STORES:

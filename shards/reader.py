@@ -1,5 +1,6 @@
 """Random access to a shard set: an index of the tars' members, and one sample at a time.
 
+Behind a URL nothing is copied: headers are read when the set is opened, and the files of a sample by one request.
 Archives are never extracted; members other than plain files, and names that lead out of the archive, are refused.
 """
 
@@ -8,45 +9,33 @@ from __future__ import annotations
 import functools
 import os
 import tarfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from shards.coded import CodedSample
 from shards.errors import BadInput, UserError
+from shards.index import Entry, Index, Member
 from shards.manifest import Manifest, read_manifest
+from shards.places import RemotePath, file_sizes
+from shards.progress import track
 from shards.sample import Sample
 
 _OPEN = 64  # tars that a set keeps open, in each process
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """Where one file of a sample lies: bytes ``start`` to ``start + size`` of its tar."""
-
-    suffix: str
-    start: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One sample of the index."""
-
-    key: str
-    shard: str
-    members: tuple[Member, ...]
+_REQUESTS = 16  # shards of a set behind a URL that are indexed at a time: answers take their time there
+_MANY = 1000  # shards from which on it is told how far opening a set is
 
 
 class ShardSet:
     """The samples of one shard set, in storage order.
 
     The tars that were read last stay open, so that a set is read as it was even while its files are replaced or
-    removed. Threads may share a set; it crosses into other processes, which open the tars for themselves.
+    removed; behind a URL that is not so. Threads may share a set; it crosses into other processes, which open the
+    tars for themselves.
 
     Args:
-        folder: a folder with a manifest.json.
+        folder: a folder with a manifest.json, or a `RemotePath`.
 
     Raises:
         UserError: not a complete shard set, or a shard is missing, cut off or of another size than recorded.
@@ -55,19 +44,22 @@ class ShardSet:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.manifest: Manifest = read_manifest(folder)
-        self._entries: list[Entry] = []
+        self._entries = Index()
+        sizes = file_sizes(folder)
         for record in self.manifest.shards:
-            path = folder / record.name
-            if not path.is_file():
+            if record.name not in sizes:
                 raise UserError(f"{folder} lacks the shard {record.name}; build the set again.")
-            if path.stat().st_size != record.bytes:
+            if sizes[record.name] != record.bytes:
                 raise UserError(
-                    f"{path} has {path.stat().st_size} bytes, its manifest says {record.bytes}; build the set again."
+                    f"{folder / record.name} has {sizes[record.name]} bytes, its manifest says {record.bytes}; build "
+                    "the set again."
                 )
-            try:
-                self._entries += index_shard(path)
-            except BadInput as error:
-                raise UserError(f"{path} is broken: {error.detail}.") from error
+        paths = [folder / record.name for record in self.manifest.shards]
+        found: Iterator[tuple[Path, list[Entry]]] = zip(paths, _index_all(paths), strict=True)
+        if len(paths) >= _MANY:
+            found = track(found, f"opening {folder.name}", total=len(paths), unit="shards")
+        for path, entries in found:
+            self._entries.add(path.name, entries)
         self._keep_open()
 
     def __len__(self) -> int:
@@ -76,7 +68,7 @@ class ShardSet:
     @property
     def keys(self) -> tuple[str, ...]:
         """Keys of the samples in storage order."""
-        return tuple(entry.key for entry in self._entries)
+        return tuple(map(self._entries.key, range(len(self))))
 
     def raw(self, index: int) -> dict[str, bytes]:
         """The still encoded members of a sample by suffix (``image.png``, ``json``, ...).
@@ -85,15 +77,19 @@ class ShardSet:
             BadInput: ``missing-shard`` where the tar cannot be read any more, ``bad-tar`` where it was cut off.
         """
         entry = self._entries[index]
-        members = {}
         try:
-            tar = self._tar(entry.shard)
-            for member in entry.members:
-                members[member.suffix] = data = os.pread(tar.descriptor, member.size, member.start)
-                if len(data) != member.size:
-                    raise BadInput("bad-tar", f"{entry.shard} ends within {entry.key}.{member.suffix}")
+            if isinstance(self.folder, RemotePath):
+                members = read_members(self.folder / entry.shard, entry)
+            else:
+                tar = self._tar(entry.shard)
+                members = {
+                    member.suffix: os.pread(tar.descriptor, member.size, member.start) for member in entry.members
+                }
         except OSError as error:
             raise BadInput("missing-shard", f"{entry.shard}: {error.strerror}") from error
+        for member in entry.members:
+            if len(members[member.suffix]) != member.size:
+                raise BadInput("bad-tar", f"{entry.shard} ends within {entry.key}.{member.suffix}")
         return members
 
     def coded(self, index: int) -> CodedSample:
@@ -102,7 +98,7 @@ class ShardSet:
         Raises:
             BadInput: its members cannot be read, or are broken.
         """
-        return CodedSample(self._entries[index].key, self.raw(index))
+        return CodedSample(self._entries.key(range(len(self))[index]), self.raw(index))
 
     def __getitem__(self, index: int) -> Sample:
         """Decode one sample.
@@ -143,7 +139,13 @@ class _OpenTar:
 
 
 def read_members(path: Path, entry: Entry) -> dict[str, bytes]:
-    """The still encoded members of one sample of a tar by suffix."""
+    """The still encoded members of one sample of a tar by suffix; of a tar behind a URL by one request."""
+    if isinstance(path, RemotePath):
+        first = min(member.start for member in entry.members)
+        span = path.read_part(first, max(member.start + member.size for member in entry.members))
+        return {
+            member.suffix: span[member.start - first : member.start - first + member.size] for member in entry.members
+        }
     with path.open("rb") as file:
         members = {}
         for member in entry.members:
@@ -169,3 +171,19 @@ def index_shard(path: Path) -> list[Entry]:
     except (tarfile.TarError, OSError, EOFError) as error:
         raise BadInput("bad-tar", f"{path.name}: {error}") from error
     return [Entry(key, path.name, tuple(members)) for key, members in groups.items()]
+
+
+def _index_all(paths: Sequence[Path]) -> Iterator[list[Entry]]:
+    """Entries of each tar; UserError where one is broken."""
+    if paths and isinstance(paths[0], RemotePath):
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            yield from pool.map(_index_of, paths)
+    else:
+        yield from map(_index_of, paths)
+
+
+def _index_of(path: Path) -> list[Entry]:
+    try:
+        return index_shard(path)
+    except BadInput as error:
+        raise UserError(f"{path} is broken: {error.detail}.") from error

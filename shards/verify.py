@@ -19,12 +19,13 @@ from shards.codec import decode_sample
 from shards.delta import LAYOUT, decode_delta, decode_meta
 from shards.documents import CROISSANT
 from shards.errors import BadInput, UserError
+from shards.index import Entry
 from shards.labels import ANOMALY, IGNORE, KNOWN
 from shards.layouts.problem import Problem
 from shards.manifest import SAMPLES, Manifest, read_manifest
 from shards.plural import plural
 from shards.progress import track
-from shards.reader import Entry, index_shard, read_members
+from shards.reader import index_shard, read_members
 from shards.rng import generator
 from shards.rows import Row, read_rejects, read_rows
 from shards.writer import ShardRecord

@@ -14,13 +14,14 @@ from pathlib import Path
 from shards.codec import decode_sample
 from shards.delta import LAYOUT, decode_delta, preview
 from shards.errors import BadInput, UserError
+from shards.index import Entry
 from shards.inspect.choice import ALL, Filters, choose, rejected
 from shards.inspect.frames import StreetFrames
 from shards.inspect.page import page, sheet
 from shards.inspect.views import Tile, label_overlay, tile
 from shards.manifest import Manifest, read_manifest
 from shards.progress import track
-from shards.reader import Entry, index_shard, read_members
+from shards.reader import index_shard, read_members
 from shards.rows import Row, read_rows
 from shards.sample import Sample
 from shards.writer import write_atomically
