@@ -63,6 +63,10 @@ class RemotePath(PosixPath):
         """The URL; of a part of one, the path."""
         return _COLLAPSED.sub(r"\1://", super().__str__(), count=1)
 
+    def resolve(self, strict: bool = False) -> RemotePath:
+        """The path itself: it is absolute, and stores know no links."""
+        return self
+
     def exists(self, *, follow_symlinks: bool = True) -> bool:
         """Whether there is a file or folder of that name."""
         with _told(self) as (store, path):

@@ -23,9 +23,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from shards import slots
 from shards.coded import SampleSet, StoredSample
-from shards.delta import LAYOUT
+from shards.delta import open_set
 from shards.errors import BadInput, UserError
-from shards.reader import ShardSet
 from shards.rng import generator
 from shards.sample import Sample
 
@@ -68,12 +67,12 @@ class ShardDataset(Dataset[Item | BadInput], Generic[Item]):
         *,
         seed: int,
     ) -> None:
-        self._sets = [_opened(given) if isinstance(given, Path) else given for given in sets]
+        self._sets = [open_set(given) if isinstance(given, Path) else given for given in sets]
         self._ends = list(accumulate(map(len, self._sets)))
         self._transform = transform
         self._seed = seed
         if not self._ends or self._ends[-1] == 0:
-            names = [str(given if isinstance(given, Path) else "an opened set") for given in sets]
+            names = [str(given if isinstance(given, Path) else getattr(given, "folder", "a set")) for given in sets]
             raise UserError(f"There are no samples in {', '.join(names) or 'no folder at all'}.")
 
     def __len__(self) -> int:
@@ -99,13 +98,6 @@ class ShardDataset(Dataset[Item | BadInput], Generic[Item]):
             return self._transform(self.coded(position.index), rng)
         except BadInput as bad:
             return bad
-
-
-def _opened(folder: Path) -> ShardSet:
-    shards = ShardSet(folder)
-    if shards.manifest.packing.get("layout") == LAYOUT:
-        raise UserError(f"{folder} is a delta set, without frames: `anomsynth materialize` makes a plain one of it.")
-    return shards
 
 
 class EpochSampler(Sampler[list[Position]]):

@@ -47,12 +47,14 @@ class NetworkInfo(BaseModel):
 class ShardsInfo(BaseModel):
     """One shard set that taught the network."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     folder: str
     recipe: str
     samples: int
     fingerprint: str
+    frames: ShardsInfo | None = None
+    """The set of frames that a delta set was laid over."""
 
 
 class StartInfo(BaseModel):

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from shards.batch import stacked
+from shards.coded import SampleSet
 from shards.errors import BadInput, UserError
 from shards.stream import ShardDataset
 from train.augment import Augment, Item
@@ -62,7 +63,7 @@ class TrainingPool(ShardDataset[Item]):
     """One or more shard sets as training items.
 
     Args:
-        folders: shard sets.
+        sets: shard sets, opened or not.
         config: sizes, augmentation and how often each set counts.
         input_size: (width, height) of a frame at scale 1.
         seed: of the augmentation.
@@ -72,14 +73,14 @@ class TrainingPool(ShardDataset[Item]):
     """
 
     def __init__(
-        self, folders: Sequence[Path], config: TrainConfig, *, input_size: tuple[int, int], seed: int
+        self, sets: Sequence[Path | SampleSet], config: TrainConfig, *, input_size: tuple[int, int], seed: int
     ) -> None:
-        if config.repeat and len(config.repeat) != len(folders):
+        if config.repeat and len(config.repeat) != len(sets):
             raise UserError(
-                f"repeat needs one number for each of the {len(folders)} shard sets, got {list(config.repeat)}."
+                f"repeat needs one number for each of the {len(sets)} shard sets, got {list(config.repeat)}."
             )
-        repeats = config.repeat or (1,) * len(folders)
-        pooled = [folder for folder, times in zip(folders, repeats, strict=True) for _ in range(times)]
+        repeats = config.repeat or (1,) * len(sets)
+        pooled = [found for found, times in zip(sets, repeats, strict=True) for _ in range(times)]
         super().__init__(pooled, Augment(config, input_size), seed=seed)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from shards.coded import SampleSet
 from shards.errors import UserError
 from shards.progress import track
 from shards.rng import generator
@@ -98,7 +99,7 @@ def fit(
     run: Path,
     info: CheckpointInfo,
     machine: Machine,
-    val_shards: Sequence[Path] = (),
+    val_shards: Sequence[SampleSet] = (),
 ) -> RunSummary:
     """Train, or go on training, until the end of the run or `machine.stop_at`.
 

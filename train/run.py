@@ -12,9 +12,11 @@ from typing import Any
 
 import torch
 
+from shards.delta import DeltaSet, open_set
 from shards.errors import UserError
-from shards.manifest import MANIFEST, SAMPLES, read_manifest
+from shards.manifest import MANIFEST, SAMPLES
 from shards.reader import ShardSet
+from shards.rows import objects_of, read_rows
 from shards.stream import EpochSampler
 from train.checkpoint import (
     INFO,
@@ -53,6 +55,7 @@ def train_segmenter(
     threads: int | None = None,
     workers: int = 0,
     val_shards: Sequence[Path] = (),
+    frames: Sequence[Path] = (),
     save_every: int = 200,
     stop_at: int | None = None,
 ) -> RunSummary:
@@ -69,6 +72,7 @@ def train_segmenter(
         threads: of torch; its own choice without.
         workers: processes that decode.
         val_shards: held-out shard sets, judged at the end.
+        frames: shard sets of plain frames, over which delta sets among the shards are laid.
         save_every: steps between two savings.
         stop_at: leave after this step.
 
@@ -78,7 +82,8 @@ def train_segmenter(
     config = config or SegmenterConfig()
     check_out(out)
     options: dict[str, Any] = {"num_outputs": 20 if config.void_output else 19, **(network_options or {})}
-    options["input_size"] = list(config.input_size or native_input(shards))
+    sets, held_out = open_sets(shards, val_shards, frames)
+    options["input_size"] = list(config.input_size or native_input(sets))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built = build_network(network, **options)
@@ -89,11 +94,11 @@ def train_segmenter(
         NetworkInfo(name=network, options=options),
         StartInfo(kind="scratch"),
         [],
-        shards,
+        sets,
         out,
         seed,
         _machine(device, threads, workers, save_every, stop_at),
-        val_shards,
+        held_out,
     )
 
 
@@ -110,6 +115,7 @@ def train_ovr(
     threads: int | None = None,
     workers: int = 0,
     val_shards: Sequence[Path] = (),
+    frames: Sequence[Path] = (),
     save_every: int = 200,
     stop_at: int | None = None,
 ) -> RunSummary:
@@ -127,6 +133,7 @@ def train_ovr(
         threads: of torch; its own choice without.
         workers: processes that decode.
         val_shards: held-out shard sets, judged at the end.
+        frames: shard sets of plain frames, over which delta sets among the shards are laid.
         save_every: steps between two savings.
         stop_at: leave after this step.
 
@@ -158,14 +165,15 @@ def train_ovr(
         saw = ["unknown"]
     if config.input_size is not None:
         network.input_size = network.check_input(config.input_size)
-    if not any(read_manifest(folder).pixels.get("anomaly") for folder in shards):
+    sets, held_out = open_sets(shards, val_shards, frames)
+    if not any(map(_has_anomalies, sets)):
         raise UserError(
             f"There is no anomaly pixel in {', '.join(map(str, shards)) or 'no folder at all'}, so there is nothing "
             "to learn; `anomsynth build anomalymix` makes shards with anomalies."
         )
     built = NetworkInfo(name=built.name, options={**built.options, "input_size": list(network.input_size)})
     machine = _machine(device, threads, workers, save_every, stop_at)
-    return _train("ovr", config, network, built, start, saw, shards, out, seed, machine, val_shards)
+    return _train("ovr", config, network, built, start, saw, sets, out, seed, machine, held_out)
 
 
 def _train(
@@ -175,16 +183,14 @@ def _train(
     built: NetworkInfo,
     start: StartInfo,
     saw: Sequence[str],
-    shards: Sequence[Path],
+    sets: Sequence[ShardSet | DeltaSet],
     out: Path,
     seed: int,
     machine: Machine,
-    val_shards: Sequence[Path],
+    held_out: Sequence[ShardSet | DeltaSet],
 ) -> RunSummary:
     """Describe the run, and train."""
-    pool = TrainingPool(shards, config, input_size=network.input_size, seed=seed)
-    for folder in val_shards:
-        ShardSet(folder)  # a wrong path is said now, not after hours of training
+    pool = TrainingPool(sets, config, input_size=network.input_size, seed=seed)
     per_epoch = EpochSampler(len(pool), batch_size=config.batch, seed=seed).batches_per_epoch
     info = CheckpointInfo(
         method=name,
@@ -192,16 +198,16 @@ def _train(
         network=built,
         input_size=network.input_size,
         seed=seed,
-        shards=[describe_shards(folder) for folder in shards],
+        shards=[describe_shards(found) for found in sets],
         start=start,
-        saw=sorted({*saw, *(frames for folder in shards for frames in frames_of(folder))}),
+        saw=sorted({*saw, *(frames for found in sets for frames in frames_of(found.folder))}),
         steps=config.steps or max(1, math.ceil(config.epochs * per_epoch)),
         step=0,
         epoch=0.0,
         finished=False,
         tool=versions(),
     )
-    done = finished_run(out, info, judged=bool(val_shards))
+    done = finished_run(out, info, judged=bool(held_out))
     if done is not None:
         return done
     try:
@@ -212,7 +218,7 @@ def _train(
         "the same command with fewer --workers goes on where it was saved; a smaller --batch, --crop or --size needs "
         "another --out"
     ):
-        return fit(METHODS[name], network, config, pool, out, info, machine, val_shards)
+        return fit(METHODS[name], network, config, pool, out, info, machine, held_out)
 
 
 def _machine(device: str, threads: int | None, workers: int, save_every: int, stop_at: int | None) -> Machine:
@@ -270,26 +276,48 @@ def finished_run(out: Path, info: CheckpointInfo, *, judged: bool) -> RunSummary
     )
 
 
-def native_input(shards: Sequence[Path]) -> tuple[int, int]:
+def open_sets(
+    shards: Sequence[Path], val_shards: Sequence[Path], frames: Sequence[Path]
+) -> tuple[list[ShardSet | DeltaSet], list[ShardSet | DeltaSet]]:
+    """The sets of a run, and those that it is judged on: a wrong path is said now, not after hours of training.
+
+    Raises:
+        UserError: as `open_set`; or frames are given, and nothing to lay over them.
+    """
+    sets, held_out = ([open_set(folder, frames) for folder in folders] for folders in (shards, val_shards))
+    if frames and not any(isinstance(found, DeltaSet) for found in (*sets, *held_out)):
+        raise UserError("--frames is for delta sets, and none is given: leave it away, or name them with --shards.")
+    return sets, held_out
+
+
+def _has_anomalies(found: ShardSet | DeltaSet) -> bool:
+    """Whether there is anything to learn; delta sets count no pixels, but list what is laid."""
+    if isinstance(found, DeltaSet):
+        return any(map(objects_of, read_rows(found.folder)))
+    return bool(found.manifest.pixels.get("anomaly"))
+
+
+def native_input(sets: Sequence[ShardSet | DeltaSet]) -> tuple[int, int]:
     """(width, height) of the first frame, halved until it is at most 1024 wide, in multiples of 16."""
-    for folder in shards:
-        shard_set = ShardSet(folder)
-        if len(shard_set):
-            height, width = shard_set[0].image.shape[:2]
+    for found in sets:
+        if len(found):
+            sample = found.coded(0)
+            height, width = sample.height, sample.width
             while width > LARGEST_INPUT:
                 height, width = height // 2, width // 2
             return max(16, width // 16 * 16), max(16, height // 16 * 16)
-    raise UserError(f"There are no samples in {', '.join(map(str, shards)) or 'no folder at all'}.")
+    names = ", ".join(str(found.folder) for found in sets)
+    raise UserError(f"There are no samples in {names or 'no folder at all'}.")
 
 
-def describe_shards(folder: Path) -> ShardsInfo:
+def describe_shards(found: ShardSet | DeltaSet) -> ShardsInfo:
     """What checkpoint.json says of a shard set: no path, so that runs in other places compare."""
-    manifest = ShardSet(folder).manifest
     return ShardsInfo(
-        folder=folder.resolve().name,
-        recipe=manifest.recipe,
-        samples=manifest.samples,
-        fingerprint=fingerprint(folder / MANIFEST),
+        folder=found.folder.resolve().name,
+        recipe=found.manifest.recipe,
+        samples=len(found),
+        fingerprint=fingerprint(found.folder / MANIFEST),
+        frames=describe_shards(found.frames) if isinstance(found, DeltaSet) else None,
     )
 
 

@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from eval.metrics.pixel import PixelMetrics
 from eval.metrics.segmentation import SegmentationMetrics
+from shards.coded import SampleSet
 from shards.errors import BadInput
 from shards.labels import ANOMALY, IGNORE, KNOWN
 from shards.progress import track
-from shards.reader import ShardSet
 from train.predictor import NetworkPredictor
 
 
-def validate(predictor: NetworkPredictor, folders: Sequence[Path]) -> tuple[dict[str, float], list[tuple[str, str]]]:
+def validate(
+    predictor: NetworkPredictor, sets: Sequence[SampleSet]
+) -> tuple[dict[str, float], list[tuple[str, str]]]:
     """Mean IoU on the known pixels, and AP and FPR95 of the energy score where there are anomalies.
 
     Args:
         predictor: the network.
-        folders: held-out shard sets, pooled.
+        sets: held-out shard sets, pooled.
 
     Returns:
         Fractions by name: `mIoU`, `energy_AP`, `energy_FPR95`; a figure that the labels do not allow is missing.
         Beside them (reason, detail) of the samples that could not be read.
     """
     classes, pixels = SegmentationMetrics(), PixelMetrics()
-    samples = [(shards, index) for shards in map(ShardSet, folders) for index in range(len(shards))]
+    samples = [(shards, index) for shards in sets for index in range(len(shards))]
     unreadable: list[tuple[str, str]] = []
     labelled = anomalous = known = False
     for shards, index in track(samples, "validating", total=len(samples), unit="samples"):
         try:
-            sample = shards[index]
+            sample = shards.coded(index).decode()
         except BadInput as bad:
             unreadable.append((bad.reason, bad.detail))
             continue

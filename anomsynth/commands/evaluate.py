@@ -28,6 +28,7 @@ from anomsynth.commands.options import (
     Weights,
     Workers,
     network,
+    place,
     split_words,
 )
 from anomsynth.commands.screen import console
@@ -44,7 +45,9 @@ app = typer.Typer(
 
 Data = Annotated[
     list[Path],
-    typer.Option("--data", metavar="DIR", help="Folder of one set, or one that holds several; may be repeated."),
+    typer.Option(
+        "--data", metavar="DIR", parser=place, help="Folder of one set, or one that holds several; may be repeated."
+    ),
 ]
 _SCORES = "msp, entropy, maxlogit, energy, maxmin or void; may be repeated."
 Scores = Annotated[
@@ -92,7 +95,11 @@ def _add_command(benchmark: str, summary: str) -> None:
         from eval.benchmarks import EVERYTHING, find_all, find_sets
         from eval.protocols import protocol_named
         from eval.results import check_out
+        from shards.errors import UserError
+        from shards.places import RemotePath
 
+        if benchmark != "shards" and any(isinstance(folder, RemotePath) for folder in data):
+            raise UserError("Only shard sets are judged behind URLs: copy the benchmark to a folder and give that.")
         rules = None if protocol is None else protocol_named(protocol)
         words, left_out = overrides or (), tuple[str, ...]()
         sets: Sequence[AnySet]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anomsynth.commands.options import BenchmarkOptions, split_words
+from anomsynth.commands.options import BenchmarkOptions, place, split_words
 from anomsynth.commands.screen import console
 
 if TYPE_CHECKING:
     from shards.check import CheckReport
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder to look at.")]
-ShardSetFolder = Annotated[Path, typer.Argument(metavar="SHARDS", help="A shard set.")]
+ShardSetFolder = Annotated[Path, typer.Argument(metavar="SHARDS", parser=place, help="A shard set: a folder or URL.")]
 Decode = Annotated[bool, typer.Option("--decode", help="Read every pixel, not only names and headers.")]
 
 check_app = typer.Typer(no_args_is_help=True, help="Tell what a folder holds, what is wrong in it and what to do.")
@@ -23,7 +23,8 @@ check_app = typer.Typer(no_args_is_help=True, help="Tell what a folder holds, wh
 def inspect(
     shards: ShardSetFolder,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the pages; default: SHARDS-inspect beside it.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the pages; default: SHARDS-inspect beside it, of a URL here."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many samples (or rejects of a reason) are shown.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice among many samples.")] = 0,
@@ -37,7 +38,8 @@ def inspect(
     recipe: Annotated[str | None, typer.Option(help="Only samples made by this recipe.")] = None,
     rejected: Annotated[bool, typer.Option("--rejected", help="List what was left out, and stop.")] = False,
     cityscapes: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Show each frame as it was beside what became of it.")
+        Path | None,
+        typer.Option(metavar="DIR", parser=place, help="Show each frame as it was beside what became of it."),
     ] = None,
 ) -> None:
     """Draw a contact sheet of a shard set: before and after, labels and provenance, as PNG and HTML.
@@ -52,6 +54,7 @@ def inspect(
     from shards.errors import UserError
     from shards.inspect import Filters, contact_sheet
     from shards.inspect import rejected as rejects
+    from shards.places import RemotePath
 
     filters = Filters(tuple(split_words(category)), min_size, max_size, recipe)
     if rejected:
@@ -61,15 +64,15 @@ def inspect(
             )
         print("\n".join(rejects(shards, limit)))
         return
-    folder = out or shards.resolve().parent / f"{shards.resolve().name}-inspect"
+    if out is None:
+        whole = shards.resolve()
+        out = (Path() if isinstance(shards, RemotePath) else whole.parent) / f"{whole.name}-inspect"
     lay = None
     if cityscapes is not None:
         from pipelines.materialize import layer
 
         lay = layer(shards, cityscapes)
-    for file in contact_sheet(
-        shards, folder, filters=filters, cityscapes=cityscapes, lay=lay, limit=limit, seed=seed
-    ):
+    for file in contact_sheet(shards, out, filters=filters, cityscapes=cityscapes, lay=lay, limit=limit, seed=seed):
         print(file)
 
 
@@ -77,10 +80,11 @@ def verify(
     shards: ShardSetFolder,
     quick: Annotated[bool, typer.Option("--quick", help="Checksums and lists only; decode no picture.")] = False,
     cityscapes: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The frames of the set: make samples again and compare.")
+        Path | None,
+        typer.Option(metavar="DIR", parser=place, help="The frames of the set: make samples again and compare."),
     ] = None,
     coco: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The objects of the set, where it has any.")
+        Path | None, typer.Option(metavar="DIR", parser=place, help="The objects of the set, where it has any.")
     ] = None,
     rebuild: Annotated[int, typer.Option(min=1, help="How many samples are made again, with --cityscapes.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice which ones.")] = 0,

@@ -13,6 +13,14 @@ from shards.errors import UserError
 if TYPE_CHECKING:
     from eval.predictor import Predictor
 
+
+def place(text: str) -> Path:
+    """The folder that a path or URL means; typer's Path would make `s3:/bucket` of `s3://bucket`."""
+    from shards.places import located
+
+    return located(text)
+
+
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write; made when missing.")]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")]
 ConfigFile = Annotated[

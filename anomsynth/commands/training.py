@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from anomsynth.commands.options import ConfigFile, Overrides, Seed, check_file, parse_size
+from anomsynth.commands.options import ConfigFile, Overrides, Seed, check_file, parse_size, place
 
 if TYPE_CHECKING:
     from train.loop import RunSummary
@@ -16,11 +16,23 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Train a segmenter, or teach one about anomalies.")
 
 Shards = Annotated[
-    list[Path], typer.Option("--shards", metavar="DIR", help="A shard set; may be repeated, the sets are pooled.")
+    list[Path],
+    typer.Option("--shards", metavar="DIR", parser=place, help="A shard set; may be repeated, the sets are pooled."),
 ]
 ValShards = Annotated[
     list[Path] | None,
-    typer.Option("--val-shards", metavar="DIR", help="Held-out shards, judged at the end; may be repeated."),
+    typer.Option(
+        "--val-shards", metavar="DIR", parser=place, help="Held-out shards, judged at the end; may be repeated."
+    ),
+]
+Frames = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--frames",
+        metavar="DIR",
+        parser=place,
+        help="Of delta sets: the frames, made by `anomsynth build cityscapes`; may be repeated.",
+    ),
 ]
 Run = Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder of the run; the same command resumes it.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Optimiser steps; without it, epochs of the configuration.")]
@@ -50,6 +62,7 @@ def segmenter(
     size: Size = None,
     crop: Crop = None,
     val_shards: ValShards = None,
+    frames: Frames = None,
     seed: Seed = 0,
     device: Device = "auto",
     threads: Threads = None,
@@ -80,6 +93,7 @@ def segmenter(
         threads=threads,
         workers=workers,
         val_shards=val_shards or (),
+        frames=frames or (),
         save_every=save_every,
     )
     _print(summary)
@@ -108,6 +122,7 @@ def ovr(
     size: Size = None,
     crop: Crop = None,
     val_shards: ValShards = None,
+    frames: Frames = None,
     seed: Seed = 0,
     device: Device = "auto",
     threads: Threads = None,
@@ -122,6 +137,8 @@ def ovr(
     * anomsynth train ovr --shards mix --segmenter erfnet --weights erfnet.pth --out run
 
     * anomsynth train ovr --shards mix --shards void --checkpoint segmenter --out run --set keep=1
+
+    * anomsynth train ovr --shards delta --frames frames --checkpoint segmenter --out run
     """
     check_file(weights, "--weights")
     from shards.config import resolve
@@ -142,6 +159,7 @@ def ovr(
         threads=threads,
         workers=workers,
         val_shards=val_shards or (),
+        frames=frames or (),
         save_every=save_every,
     )
     _print(summary)

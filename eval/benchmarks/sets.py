@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from eval.benchmarks.encoding import PLAIN, Encoding
 from eval.benchmarks.overlay import add_overlay
 from shards.codec import decode_image, decode_map
+from shards.delta import DeltaSet
 from shards.errors import BadInput, UserError
 from shards.labels import ANOMALY, IGNORE, KNOWN
 from shards.progress import track
@@ -53,7 +54,7 @@ class ShardFrame:
     """One sample of a shard set, to be judged like a benchmark's frame."""
 
     name: str
-    shards: ShardSet
+    shards: ShardSet | DeltaSet
     index: int
 
 

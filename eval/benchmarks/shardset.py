@@ -6,7 +6,7 @@ from pathlib import Path
 
 from eval.benchmarks.sets import BenchmarkSet, ShardFrame
 from shards.cards import Card
-from shards.reader import ShardSet
+from shards.delta import open_set
 
 CARD = Card(
     "benchmark",
@@ -20,9 +20,9 @@ def find(folder: Path) -> list[BenchmarkSet]:
     """All samples of one shard set; the set's name is the folder's.
 
     Raises:
-        UserError: not a complete shard set.
+        UserError: not a complete shard set, or a delta set.
     """
-    shards = ShardSet(folder)
+    shards = open_set(folder)
     frames = tuple(ShardFrame(key, shards, index) for index, key in enumerate(shards.keys))
     note = f"synthetic: recipe {shards.manifest.recipe}, seed {shards.manifest.seed}; no public benchmark"
     return [BenchmarkSet(folder.resolve().name, CARD.name, "shards", frames, (note,))]

@@ -7,6 +7,7 @@ colours to the frame is left to whoever has the frame; laying gives the sample t
 from __future__ import annotations
 
 from shards.delta.laying import LaidSample, laid, preview
+from shards.delta.opening import open_set
 from shards.delta.storing import LAYOUT, Delta, decode_delta, decode_meta, encode_delta, size_of
 from shards.delta.streaming import DeltaSet
 
@@ -19,6 +20,7 @@ __all__ = [
     "decode_meta",
     "encode_delta",
     "laid",
+    "open_set",
     "preview",
     "size_of",
 ]

@@ -25,7 +25,7 @@ class DeltaSet:
 
     Attributes:
         folder: the delta set.
-        base: the set of frames.
+        frames: the set of frames.
         manifest: of the delta set.
         keys: of the samples, in storage order.
 
@@ -39,12 +39,12 @@ class DeltaSet:
     """
 
     def __init__(self, folder: Path, base: Path) -> None:
-        self.folder, self.base = folder, base
-        self._deltas, self._frames = ShardSet(folder), ShardSet(base)
+        self.folder = folder
+        self._deltas, self.frames = ShardSet(folder), ShardSet(base)
         self.manifest: Manifest = self._deltas.manifest
         if self.manifest.packing.get("layout") != LAYOUT:
             raise UserError(f"{folder} is no delta set: read it without the frames.")
-        frames = self._frames.manifest
+        frames = self.frames.manifest
         if frames.recipe != _FRAMES or frames.packing.get("layout", "shards") != "shards":
             raise UserError(f"{base} is no set of plain frames: make one with `anomsynth build {_FRAMES}`.")
         if frames.config.get("size") != self.manifest.config.get("size"):
@@ -52,7 +52,7 @@ class DeltaSet:
                 f"The frames of {base} have the size {_size(frames)}, those of {folder} {_size(self.manifest)}: "
                 f"build {base} again with the same --size."
             )
-        self._places = _places(self._deltas, self._frames)
+        self._places = _places(self._deltas, self.frames)
         keys = self._deltas.keys
         self.keys = tuple(keys[place] for place, _ in self._places)
 
@@ -71,7 +71,7 @@ class DeltaSet:
         """
         place, frame = self._places[index]
         delta = decode_delta(self.keys[index], self._deltas.raw(place))
-        return LaidSample(self.keys[index], delta, self._frames.coded(frame))
+        return LaidSample(self.keys[index], delta, self.frames.coded(frame))
 
     def __getitem__(self, index: int) -> Sample:
         """Decode one sample: exactly that of the materialised set; raises BadInput as `coded`."""

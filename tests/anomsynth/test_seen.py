@@ -11,6 +11,7 @@ import pytest
 
 from anomsynth.commands.seen import told_of_training
 from eval.benchmarks import find_sets
+from shards.reader import ShardSet
 from train.run import describe_shards, frames_of
 
 Run = Callable[..., Any]
@@ -34,7 +35,10 @@ def checkpoint(folder: Path, shards: list[Path], saw: list[str]) -> Path:
             "input_size": [64, 32],
             "seed": 0,
         },
-        **{"shards": [describe_shards(found).model_dump() for found in shards], "start": {"kind": "scratch"}},
+        **{
+            "shards": [describe_shards(ShardSet(found)).model_dump() for found in shards],
+            "start": {"kind": "scratch"},
+        },
         **{"saw": saw, "steps": 1, "step": 1, "epoch": 1.0, "finished": True, "tool": {}},
     }
     (folder / "checkpoint.json").write_text(json.dumps(content))

@@ -38,5 +38,5 @@ def test_crops_of_a_delta_set_are_those_of_the_set(sources: Sources, tmp_path: P
             for name in ("pixels", "anomaly", "semantic"):
                 assert torch.equal(getattr(batch, name), getattr(expected, name)), name
     assert any(bool((batch.anomaly == 1).any()) for batch in found[0] if batch is not None)
-    with pytest.raises(UserError, match=r"delta is a delta set, without frames: `anomsynth materialize`"):
+    with pytest.raises(UserError, match=r"delta is a delta set, without frames: give a set of them, .* --frames"):
         ShardDataset([tmp_path / "delta"], RandomCrop(50, 40), seed=1)
