@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import subprocess
 import sys
 import tarfile
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 from shards.codec import encode_png
 from shards.errors import BadInput, UserError
 from shards.manifest import Manifest, write_manifest
+from shards.places import located, remove_tree
 from shards.reader import ShardSet, index_shard
 from shards.sample import Sample
 from shards.writer import write_atomically, write_shard
@@ -181,3 +184,22 @@ def test_suspicious_members_are_refused(tmp_path: Path, info: tarfile.TarInfo) -
         tar.addfile(info, io.BytesIO(data))
     with pytest.raises(BadInput, match="bad-tar"):
         index_shard(path)
+
+
+def test_behind_a_url(tmp_path: Path) -> None:
+    folder, there = make_set(tmp_path / "s"), located(f"memory://{uuid.uuid4().hex}")
+    for path in folder.iterdir():
+        write_atomically(there / path.name, path.read_bytes())
+    here, shards = ShardSet(folder), pickle.loads(pickle.dumps(ShardSet(there)))
+    assert shards.keys == here.keys
+    assert [shards.raw(index) for index in range(5)] == [here.raw(index) for index in range(5)]
+    tar = there / "toy-000001.tar"
+    whole = tar.read_bytes()
+    write_atomically(tar, whole[: len(whole) // 4])
+    with pytest.raises(BadInput, match=r"bad-tar: toy-000001\.tar ends within toy-00000004\."):
+        shards.raw(4)
+    tar.unlink()
+    with pytest.raises(BadInput, match=r"missing-shard: toy-000001\.tar: No such file"):
+        shards.raw(4)
+    assert shards.raw(0) == here.raw(0)
+    remove_tree(there)
