@@ -1,9 +1,9 @@
 """Bytes to pixels: a whole picture or sample, or only a rectangle of it.
 
 What is stored is looked through first, which tells its size, and decoded when it is known what is wanted of it. Of
-PNG in strips and JPEG in segments (`shards/png`, `shards/jpeg.py`) only what a rectangle meets is decoded, of ordinary
-JPEG (`shards/jpeg_rows.py`) nothing below it. Everything else is decoded whole, by Pillow, which also says what is
-wrong with a file.
+PNG in strips and JPEG in segments (`shards/png`, `shards/jpeg.py`) only what a rectangle meets is decoded, and of
+ordinary JPEG (`shards/jpeg_rows.py`) nothing below it. Everything else is decoded whole, by Pillow, which also says
+what is wrong with a file.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def test_real_pictures(shared: Path) -> None:
         (shared / "data" / "benchmarks").rglob("*.jpg")
     )
     ordinary = 0
-    for number, path in enumerate(files):
+    for number, path in enumerate(sorted(files)):
         data = path.read_bytes()
         coded = CodedImage.of(data, path.name)
         if isinstance(coded.parts, JpegHead):
