@@ -32,11 +32,17 @@ class Cutout:
 
 def cut(image: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]) -> Cutout:
     """Cut the box around a mask out of a picture; BadInput("empty-mask") where the mask is empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
-        raise BadInput("empty-mask", "the mask covers no pixel")
-    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    left, top, width, height = box_around(mask)
+    box = np.s_[top : top + height, left : left + width]
     return Cutout(image[box].copy(), mask[box].copy())
+
+
+def box_around(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
+    """(left, top, width, height) of the box around a mask; BadInput("empty-mask") where the mask is empty."""
+    left, top, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
+    if not width:
+        raise BadInput("empty-mask", "the mask covers no pixel")
+    return left, top, width, height
 
 
 def eroded(cutout: Cutout, radius: int) -> Cutout:

@@ -1,9 +1,9 @@
 """Bytes to pixels: a whole picture or sample, or only a rectangle of it.
 
 What is stored is looked through first, which tells its size, and decoded when it is known what is wanted of it. Of
-PNG in strips and JPEG in segments (`shards/png`, `shards/jpeg.py`) only what a rectangle meets is decoded; everything
-else is decoded whole, most of it by Pillow, which refuses truncated files (OpenCV returns a half-grey picture
-instead).
+PNG in strips and JPEG in segments (`shards/png`, `shards/jpeg.py`) only what a rectangle meets is decoded, and of
+ordinary JPEG (`shards/jpeg_rows.py`) nothing below it. Everything else is decoded whole, by Pillow, which also says
+what is wrong with a file.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from PIL import Image, UnidentifiedImageError
 
 from shards.errors import BadInput
 from shards.jpeg_crop import JpegIndex, crop_jpeg, index_jpeg
+from shards.jpeg_head import JpegHead, jpeg_head
+from shards.jpeg_rows import upper_rows
 from shards.png.reading import PlainPng, plain_png, read_png
 from shards.sample import Sample
 
@@ -47,7 +49,8 @@ class CodedImage:
         width: in pixels.
         height: in pixels.
         mode: of its pixels, as Pillow calls it.
-        parts: where its strips or segments are; None for what is decoded whole by Pillow.
+        parts: where its strips or segments are, or what an ordinary JPEG file begins with; None for what is decoded
+            whole by Pillow.
     """
 
     data: bytes
@@ -55,7 +58,7 @@ class CodedImage:
     width: int
     height: int
     mode: str
-    parts: PlainPng | JpegIndex | None
+    parts: PlainPng | JpegIndex | JpegHead | None
 
     @classmethod
     def of(cls, data: bytes, name: str = "image") -> CodedImage:
@@ -68,7 +71,7 @@ class CodedImage:
         if (png := plain_png(data, name)) is not None:
             _check_pixels(png.width, png.height, name)
             return cls(data, name, png.width, png.height, "RGB" if png.step == 3 else "L", png)
-        if (jpeg := index_jpeg(data, name)) is not None:
+        if (jpeg := index_jpeg(data, name) or jpeg_head(data)) is not None:
             _check_pixels(jpeg.width, jpeg.height, name)
             return cls(data, name, jpeg.width, jpeg.height, "RGB", jpeg)
         with _header(io.BytesIO(data), name) as image:
@@ -95,8 +98,13 @@ class CodedImage:
         if isinstance(self.parts, PlainPng):
             pixels = read_png(self.data, self.parts, self.name, box)
             return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
-        if self.parts is not None:
+        if isinstance(self.parts, JpegIndex):
             return crop_jpeg(self.data, self.parts, *(box or (0, 0, self.width, self.height)), self.name)
+        if self.parts is not None:
+            bottom = self.height if box is None else box[1] + box[3]
+            rows = upper_rows(self.data, self.parts, bottom)
+            if rows is not None:
+                return _cut(rows, box)
         return _cut(np.array(_open(self.data, self.name, "RGB")), box)
 
     def map(self, box: Box | None = None) -> np.ndarray:

@@ -8,20 +8,15 @@ the whole.
 from __future__ import annotations
 
 import itertools
-import struct
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from jaxtyping import Int64, UInt8
 
 from shards.errors import BadInput
 from shards.jpeg import BLOCK, check_seal
+from shards.jpeg_head import EOI, decoded, jpeg_head, resized
 
-_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
-_SOF, _SOS, _DRI = 0xC0, 0xDA, 0xDD
-_KEPT = (0xC4, 0xDB, 0xE0, 0xEE)  # tables, and what says how colours are coded; EXIF, profiles and comments are not
-_DROPPED = (*range(0xE1, 0xEE), 0xEF, 0xFE)
 _RESTARTS = tuple(bytes((0xFF, 0xD0 + number)) for number in range(8))
 
 
@@ -63,41 +58,15 @@ def index_jpeg(data: bytes, name: str = "image") -> JpegIndex | None:
             promises segments that are not there.
     """
     check_seal(data, name)
-    if not data.startswith(_SOI):
+    head = jpeg_head(data)
+    if head is None or head.sampling != (1, 1) or not head.interval:
         return None
-    head, at, size_at, width, height, interval = [_SOI], 2, 0, 0, 0, 0
-    while True:
-        if at + 4 > len(data) or data[at] != 0xFF:
-            return None
-        kind, size = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
-        field = data[at : at + 2 + size]
-        if size < 2 or len(field) < 2 + size:
-            return None
-        if kind == _SOF:
-            # Three channels of 8 bits that are coded at the same resolution.
-            if size_at or size != 17 or field[4] != 8 or field[9] != 3 or field[11::3] != b"\x11\x11\x11":
-                return None
-            height, width = struct.unpack_from(">HH", field, 5)
-            size_at = sum(map(len, head)) + 5
-        elif kind == _DRI and size == 4:
-            interval = int.from_bytes(field[4:])
-        elif kind == _SOS:
-            # All three in one scan, complete at once.
-            if size != 12 or field[4] != 3 or field[11:] != b"\x00\x3f\x00":
-                return None
-        elif kind in _DROPPED:
-            field = b""
-        elif kind not in _KEPT:
-            return None
-        head.append(field)
-        at += 2 + size
-        if kind == _SOS:
-            break
+    width, height, interval = head.width, head.height, head.interval
     across, down = -(-width // BLOCK), -(-height // BLOCK)
-    if not (across and down and interval) or across % interval:
+    if across % interval:
         return None
-    starts = _segments(data, at, across // interval * down, name)
-    return None if starts is None else JpegIndex(width, height, interval, b"".join(head), size_at, starts)
+    starts = _segments(data, head.scan_at, across // interval * down, name)
+    return None if starts is None else JpegIndex(width, height, interval, head.kept, head.size_at, starts)
 
 
 def _segments(data: bytes, first: int, expected: int, name: str) -> Int64[np.ndarray, " n"] | None:
@@ -153,25 +122,16 @@ def crop_jpeg(
     begin, end = left // wide, -(-(left + width) // wide)
     above, below = top // BLOCK, -(-(top + height) // BLOCK)
     size = min(below * BLOCK, index.height) - above * BLOCK, min(end * wide, index.width) - begin * wide
-    parts: list[bytes | memoryview] = [
-        index.head[: index.size_at],
-        struct.pack(">HH", *size),
-        index.head[index.size_at + 4 :],
-    ]
+    parts: list[bytes | memoryview] = list(resized(index.head, index.size_at, *size))
     view, number = memoryview(data), 0
     for row in range(above, below):
         starts = index.starts[row * across + begin : row * across + end + 1].tolist()
         for start, follows in itertools.pairwise(starts):
             parts += (view[start : follows - 2], _RESTARTS[number & 7])
             number += 1
-    parts[-1] = _EOI
-    try:
-        pixels = cv2.imdecode(
-            np.frombuffer(b"".join(parts), np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-        )
-    except cv2.error:
-        pixels = None
-    if pixels is None or pixels.shape != (*size, 3):
+    parts[-1] = EOI
+    pixels = decoded(b"".join(parts), *size)
+    if pixels is None:
         raise BadInput("unreadable-image", f"{name}: its JPEG data are damaged")
     y, x = top - above * BLOCK, left - begin * wide
     return pixels[y : y + height, x : x + width]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import cv2
 import numpy as np
@@ -31,6 +31,9 @@ from shards.layouts.cityscapes import (
 )
 from shards.layouts.problem import Problem
 from shards.rng import generator
+
+_KNOWN: Final = 8192
+"""Files of which a process remembers checksum or size: all of Cityscapes' train split, some megabytes."""
 
 
 class FrameConfig(Config):
@@ -163,10 +166,24 @@ def resize_labels(labels: UInt8[np.ndarray, "h w"], size: tuple[int, int] | None
     return scaled
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=_KNOWN)
 def _crc32(path: Path, before: int, *_state: int) -> int:
     """CRC-32 of a file behind something else; size, time and number of the file tell whether it is known already."""
     return isal_zlib.crc32(path.read_bytes(), before)
+
+
+def _size_of(frame: CityscapesFrame) -> tuple[int, int]:
+    """(width, height) of a frame in pixels, from its header; BadInput where it is broken."""
+    try:
+        state = frame.image.stat()
+    except OSError:
+        return image_size(frame)  # which says what is wrong
+    return _known_size(frame, state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+@lru_cache(maxsize=_KNOWN)
+def _known_size(frame: CityscapesFrame, *_state: int) -> tuple[int, int]:
+    return image_size(frame)
 
 
 @lru_cache(maxsize=4)
@@ -241,4 +258,4 @@ class OverPlainFrames(OverFrames):
         """The same frame before it is decoded."""
         frame = self.frames.at(seed, self.name, index)
         size = self.frames.config.size
-        return LazyScene(lambda: size or image_size(frame), lambda: self.frames.semantic(frame))
+        return LazyScene(lambda: size or _size_of(frame), lambda: self.frames.semantic(frame))

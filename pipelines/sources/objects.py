@@ -19,7 +19,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from pydantic import Field
 
-from pipelines.cutout import Cutout, cut
+from pipelines.cutout import Cutout, box_around
 from pipelines.sources.leakage import held_out
 from pipelines.sources.recent import RecentCutouts
 from shards.config import Config
@@ -30,7 +30,7 @@ from shards.layouts.coco import (
     CocoIndex,
     LicenceFilter,
     annotation_mask,
-    read_image,
+    coded_image,
     run_lengths,
     scan_coco,
 )
@@ -231,11 +231,14 @@ class ObjectSource:
 
 
 def _cut_out(item: CocoObject) -> Cutout:
-    pixels = read_image(item.image)
+    picture = coded_image(item.image)
     mask = annotation_mask(item.image, item.annotations[0])
     for annotation in item.annotations[1:]:
         mask |= annotation_mask(item.image, annotation)
-    return cut(pixels, mask)
+    box = box_around(mask)
+    left, top, width, height = box
+    # Copies, so that what is kept holds nothing of the rest.
+    return Cutout(picture.image(box).copy(), mask[top : top + height, left : left + width].copy())
 
 
 def _walk(image_ids: list[int]) -> Iterable[int]:

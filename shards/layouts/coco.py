@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 from pycocotools import mask as coco_mask
 
-from shards.codec import MAX_PIXELS, decode_image
+from shards.coded import MAX_PIXELS, CodedImage
 from shards.errors import BadInput, UserError
 from shards.layouts.problem import Problem
 from shards.layouts.runs import expanded, painted
@@ -229,20 +229,28 @@ def read_image(image: CocoImage) -> UInt8[np.ndarray, "h w 3"]:
     """The picture, (H, W, 3) uint8 RGB.
 
     Raises:
+        BadInput: as `coded_image`.
+    """
+    return coded_image(image).image()
+
+
+def coded_image(image: CocoImage) -> CodedImage:
+    """The picture, not decoded.
+
+    Raises:
         BadInput: ``missing-image``, ``truncated-image``, ``unreadable-image``, or ``size-mismatch`` with the JSON.
     """
     try:
         data = image.path.read_bytes()
     except OSError as error:
         raise BadInput("missing-image", f"{image.path.name}: {error.strerror}") from error
-    pixels = decode_image(data, image.path.name)
-    height, width = pixels.shape[:2]
-    if (width, height) != (image.width, image.height):
+    coded = CodedImage.of(data, image.path.name)
+    if (coded.width, coded.height) != (image.width, image.height):
         raise BadInput(
             "size-mismatch",
-            f"{image.path.name} is {width}x{height}, its annotations say {image.width}x{image.height}",
+            f"{coded.name} is {coded.width}x{coded.height}, its annotations say {image.width}x{image.height}",
         )
-    return pixels
+    return coded
 
 
 def annotation_mask(image: CocoImage, annotation: CocoAnnotation) -> Bool[np.ndarray, "h w"]:

@@ -12,6 +12,7 @@ from shards.codec import encode_image, encode_png, encode_sample
 from shards.coded import CodedImage, CodedSample
 from shards.errors import BadInput
 from shards.jpeg_crop import JpegIndex
+from shards.jpeg_head import JpegHead
 from shards.png.reading import PlainPng
 from shards.rng import generator
 from shards.sample import Sample
@@ -51,7 +52,8 @@ FILES = {
     "grey PNG": (lambda: saved(frame()[..., 0], "PNG"), PlainPng),
     "PNG with alpha": (lambda: saved(frame(), "PNG", "RGBA"), type(None)),
     "JPEG in segments": (lambda: encode_image(frame(), "jpeg", 90)[1], JpegIndex),
-    "JPEG": (lambda: saved(frame(), "JPEG"), type(None)),
+    "JPEG": (lambda: saved(frame(), "JPEG"), JpegHead),
+    "progressive JPEG": (lambda: saved(frame(), "JPEG", progressive=True), type(None)),
     "WebP": (lambda: encode_image(frame(), "webp", 0)[1], type(None)),
 }
 
