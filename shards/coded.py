@@ -178,7 +178,7 @@ class CodedSample:
         members: its files by suffix; the picture may have any extension.
 
     Raises:
-        BadInput: ``missing-member``, ``size-mismatch``, or what `CodedImage.of` raises.
+        BadInput: ``missing-member``, ``duplicate-member``, ``size-mismatch``, or what `CodedImage.of` raises.
     """
 
     __slots__ = ("_images", "_json", "height", "key", "width")
@@ -186,10 +186,12 @@ class CodedSample:
     def __init__(self, key: str, members: Mapping[str, bytes]) -> None:
         self.key = key
         by_name = {suffix.split(".")[0]: data for suffix, data in members.items()}
-        for name in ("image", "anomaly", "semantic"):
+        if len(by_name) < len(members):
+            raise BadInput("duplicate-member", f"{key} has two files of one name, such as image.png and image.jpg")
+        for name in ("image", "anomaly", "semantic", "json"):
             if name not in by_name:
                 raise BadInput("missing-member", f"{key} has no {name}")
-        self._json = by_name.pop("json", b"{}")
+        self._json = by_name.pop("json")
         self._images = {name: CodedImage.of(data, f"{key}.{name}") for name, data in by_name.items()}
         frame = self._images["image"]
         self.width, self.height = frame.width, frame.height
