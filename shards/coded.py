@@ -34,6 +34,9 @@ MAX_PIXELS = 150_000_000
 
 Below Pillow's own limit, so that both cannot disagree about a picture."""
 
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+"""Pillow knows forty more, some of which start other programs (EPS: Ghostscript)."""
+
 _MAP_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 
 
@@ -287,7 +290,7 @@ def _header(file: io.BytesIO | io.BufferedReader, name: str) -> Iterator[Image.I
         with warnings.catch_warnings():
             # Pillow warns of big pictures, for which we have a limit of our own, and of parts that it leaves out.
             warnings.simplefilter("ignore")
-            image = Image.open(file)
+            image = Image.open(file, formats=_FORMATS)
             _check_pixels(image.width, image.height, name)
             yield image
     except UnidentifiedImageError as error:

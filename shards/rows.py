@@ -79,7 +79,14 @@ def _is_sample(row: Any) -> bool:
         and isinstance(row.get("key"), str)
         and isinstance(row.get("shard"), str)
         and _SHARD.fullmatch(row["shard"]) is not None  # a row leads nowhere out of its folder
-        and isinstance(row.get("frame", {}), dict)
+        and is_record(row)
+    )
+
+
+def is_record(row: Row) -> bool:
+    """Whether what a sample's own JSON, or its row, says of frame, pixels and objects has the form that it should."""
+    return (
+        isinstance(row.get("frame", {}), dict)
         and _is_counts(row.get("pixels", {}))
         and isinstance(row.get("objects", []), list)
         and all(map(_is_object, row.get("objects", [])))

@@ -287,11 +287,17 @@ def _compare_row(entry: Entry, meta: Mapping[str, object], rows: Mapping[str, Ro
 
 def _choose(entries: Sequence[Entry], rows: Mapping[str, Row], count: int, seed: int) -> list[Entry]:
     """Some samples whose index is on record, in storage order."""
-    usable = [entry for entry in entries if isinstance(rows.get(entry.key, {}).get("index"), int)]
+    usable = [entry for entry in entries if _index_of(entry, rows) is not None]
     if not usable:
         raise UserError("No sample can be made again: neither the tars nor the list of samples can be read.")
     chosen = generator(seed, "verify").choice(len(usable), min(count, len(usable)), replace=False)
     return [usable[place] for place in sorted(chosen.tolist())]
+
+
+def _index_of(entry: Entry, rows: Mapping[str, Row]) -> int | None:
+    """A sample's number on record, where it is that of its key."""
+    index = rows.get(entry.key, {}).get("index")
+    return index if type(index) is int and entry.key.endswith(f"-{index:08d}") else None
 
 
 def _rebuild_all(

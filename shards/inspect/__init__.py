@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from shards.codec import decode_sample
+from shards.config import parse_size
 from shards.delta import LAYOUT, decode_delta, preview
 from shards.errors import BadInput, UserError
 from shards.inspect.choice import ALL, Filters, choose, rejected
@@ -21,7 +22,7 @@ from shards.inspect.views import Tile, label_overlay, tile
 from shards.manifest import Manifest, read_manifest
 from shards.progress import track
 from shards.reader import Entry, index_shard, read_members
-from shards.rows import Row, read_rows
+from shards.rows import Row, is_record, read_rows
 from shards.sample import Sample
 from shards.writer import write_atomically
 
@@ -101,6 +102,8 @@ def _draw(
         return f"{row['key']}: {entry}"
     try:
         sample = decode(row, read_members(folder / entry.shard, entry))
+        if not is_record(sample.meta):
+            raise BadInput("bad-json", f"{row['key']}.json is no record of a sample")
         before = None if frames is None else frames.of(row)
     except BadInput as error:
         return f"{row['key']}: {error}"
@@ -112,7 +115,12 @@ def _decode(is_delta: bool, lay: Callable[[int], Sample] | None, row: Row, membe
     if not is_delta:
         return decode_sample(row["key"], members)
     delta = decode_delta(row["key"], members)
-    return preview(row["key"], delta) if lay is None else lay(int(delta.meta.get("index", -1)))
+    if lay is None:
+        return preview(row["key"], delta)
+    index = delta.meta.get("index")
+    if not isinstance(index, int):
+        raise BadInput("bad-json", f"{row['key']}.json says no number of the sample")
+    return lay(index)
 
 
 def _indexed(folder: Path, rows: list[Row]) -> dict[tuple[str, str], Entry | str]:
@@ -127,6 +135,9 @@ def _indexed(folder: Path, rows: list[Row]) -> dict[tuple[str, str], Entry | str
 
 
 def _size(manifest: Manifest) -> tuple[int, int] | None:
-    """(width, height) that frames were scaled to; None where they kept theirs."""
+    """(width, height) that frames were scaled to; None where they kept theirs. UserError where it is neither."""
     size = manifest.config.get("size")
-    return (int(size[0]), int(size[1])) if isinstance(size, list) and len(size) == 2 else None
+    try:
+        return None if size is None else parse_size(size)
+    except ValueError as error:
+        raise UserError(f"The manifest's configuration has a broken size: {error}.") from error
