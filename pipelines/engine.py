@@ -55,7 +55,7 @@ _LIBRARIES: Final = {
 
 _MOST_SAMPLES: Final = 10**8
 _MOST_SHARDS: Final = 10**6
-"""Keys have eight digits, shards six: with more of them the order of their names would not be that of their numbers."""
+"""Keys have eight digits, shards six: names of more would not sort like their numbers."""
 
 Engine = Literal["local", "ray"]
 """Where shards are made: by processes of this machine, or by a Ray cluster."""
@@ -143,8 +143,8 @@ def build(
         raise UserError(f"The seed must not be negative, got {seed}.")
     if count > _MOST_SAMPLES or -(-count // samples_per_shard) > _MOST_SHARDS:
         raise UserError(
-            f"A set holds at most {_MOST_SAMPLES:,} samples in {_MOST_SHARDS:,} shards, which is what their names can "
-            f"tell apart, not {count:,} samples, {samples_per_shard:,} a shard: make several sets of several seeds."
+            f"A set holds at most {_MOST_SAMPLES:,} samples in {_MOST_SHARDS:,} shards, whose names can be told "
+            f"apart, not {count:,} samples, {samples_per_shard:,} a shard: make several sets of several seeds."
         )
     plan = _plan(recipe, count, seed, samples_per_shard, packing)
     if dry_run:

@@ -107,7 +107,7 @@ def _read(file: Path) -> dict[str, Any]:
         loaded = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"Cannot read the config file {file}: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"The config file {file} is not JSON: {error}.") from error
     if not isinstance(loaded, dict):
         raise UserError(f"The config file {file} must hold one JSON object, got {type(loaded).__name__}.")
@@ -117,5 +117,5 @@ def _read(file: Path) -> dict[str, Any]:
 def _parse(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

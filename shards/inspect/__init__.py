@@ -84,7 +84,8 @@ def contact_sheet(
     out.mkdir(parents=True, exist_ok=True)
     files = [out / "contact-sheet.png", out / "index.html"]
     write_atomically(files[0], sheet(tiles))
-    write_atomically(files[1], page(manifest, filters, passing, tiles, broken).encode())
+    # Names of files need not be text.
+    write_atomically(files[1], page(manifest, filters, passing, tiles, broken).encode(errors="backslashreplace"))
     return files
 
 

@@ -54,7 +54,7 @@ Rng = np.random.Generator
 
 
 def write_world(root: Path) -> None:
-    """Cityscapes: five frames of which one has trainIds only, one a palette, one a JPEG picture. COCO: four pictures."""
+    """Cityscapes: five frames; one has trainIds only, one a palette, one a JPEG picture. COCO: four pictures."""
     for half in ("leftImg8bit", "gtFine"):
         (root / "cityscapes" / half / "train" / "town").mkdir(parents=True)
     for number in range(5):
@@ -200,7 +200,9 @@ def cases(
     seed = int(os.environ.get("ANOMSYNTH_MUTATIONS_SEED", "0"))
     times = float(os.environ.get("ANOMSYNTH_MUTATIONS", "1"))
     only = os.environ.get("ANOMSYNTH_MUTATIONS_ONLY")
-    stderr = request.config.stash[fault_handler_stderr_fd_key]  # what is written to the usual one is captured, and lost
+    stderr = request.config.stash[
+        fault_handler_stderr_fd_key
+    ]  # what is written to the usual one is captured, and lost
 
     def each(words: str, count: int) -> Iterator[Case]:
         for number in [int(only)] if only else range(round(count * times)):
@@ -227,9 +229,9 @@ def damaged(data: bytes, rng: Rng) -> tuple[str, bytes]:
     size = int(rng.integers(1, 65))
     ways: dict[str, Callable[[], bytes]] = {
         "bit": lambda: data[:at] + bytes([data[at] ^ 1 << int(rng.integers(8))]) + data[at + 1 :] if data else b"x",
-        "byte": lambda: data[:at] + bytes([(data[at] + int(rng.integers(1, 256))) % 256]) + data[at + 1 :]
-        if data
-        else b"x",
+        "byte": lambda: (
+            data[:at] + bytes([(data[at] + int(rng.integers(1, 256))) % 256]) + data[at + 1 :] if data else b"x"
+        ),
         "cut": lambda: data[:at],
         "empty": lambda: b"",
         "hole": lambda: data[:at] + data[at + size :],
