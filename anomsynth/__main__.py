@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 
@@ -14,6 +15,8 @@ def main() -> None:
     # Before anything starts a thread pool. Threads that spin while they wait hold the core that the others need as
     # soon as anything else runs: 40 training steps on two busy cores took 117 s, with this 18 s.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text; stderr does so by itself
     from anomsynth.cli import app
 
     try:

@@ -53,6 +53,10 @@ _LIBRARIES: Final = {
     "pycocotools": "pycocotools",
 }
 
+_MOST_SAMPLES: Final = 10**8
+_MOST_SHARDS: Final = 10**6
+"""Keys have eight digits, shards six: names of more would not sort like their numbers."""
+
 Engine = Literal["local", "ray"]
 """Where shards are made: by processes of this machine, or by a Ray cluster."""
 
@@ -137,6 +141,11 @@ def build(
             raise UserError(f"The number of {name} must be at least 1, got {value}.")
     if seed < 0:
         raise UserError(f"The seed must not be negative, got {seed}.")
+    if count > _MOST_SAMPLES or -(-count // samples_per_shard) > _MOST_SHARDS:
+        raise UserError(
+            f"A set holds at most {_MOST_SAMPLES:,} samples in {_MOST_SHARDS:,} shards, whose names can be told "
+            f"apart, not {count:,} samples, {samples_per_shard:,} a shard: make several sets of several seeds."
+        )
     plan = _plan(recipe, count, seed, samples_per_shard, packing)
     if dry_run:
         estimate = _estimate(coder_of(recipe, seed, packing), count, samples_per_shard)

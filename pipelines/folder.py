@@ -281,7 +281,7 @@ def _refuse_strangers(out: Path, plan: Mapping[str, Any], tasks: Sequence[ShardT
     if plan_file.is_file():
         try:
             begun = json.loads(plan_file.read_bytes())
-        except ValueError:
+        except (ValueError, RecursionError):
             begun = {}
         if isinstance(begun, dict) and (versions := _other_versions(plan, begun)):
             raise UserError(

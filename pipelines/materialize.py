@@ -140,6 +140,11 @@ class Materialized:
             raise UserError(
                 f"{folder} is damaged: {error.detail}; `anomsynth verify {folder}` tells what else."
             ) from error
+        if manifest.count > manifest.samples + len(rejects):
+            raise UserError(
+                f"{folder} is damaged: its manifest speaks of {manifest.count} samples, it holds and rejects "
+                f"{manifest.samples + len(rejects)}; `anomsynth verify {folder}` tells what else."
+            )
         if not same:
             _refuse_strangers(f"{cityscapes} ({split}) is not what {folder} was made over", frames, by_id, rows)
         return cls(

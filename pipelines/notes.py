@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from isal import isal_zlib
 from pydantic import BaseModel, ConfigDict
 
 from shards.rows import row_lines
@@ -35,6 +36,8 @@ class Note(BaseModel):
     """Rejects by reason."""
     bytes: int
     """Of all lines after this one."""
+    crc32: int
+    """Of the same."""
 
 
 def write_note(
@@ -59,6 +62,7 @@ def write_note(
         pixels=dict(pixels),
         reasons=dict(Counter(row["reason"] for row in rejects)),
         bytes=len(lines),
+        crc32=isal_zlib.crc32(lines),
     )
     write_atomically(path, note.model_dump_json().encode() + b"\n" + lines)
 
@@ -72,9 +76,9 @@ def read_note(path: Path, shard: Path) -> Note | None:
     """
     try:
         with path.open("rb") as file:
-            head = file.readline()
-        note = Note.model_validate_json(head)
-        if path.stat().st_size != len(head) + note.bytes:
+            note = Note.model_validate_json(file.readline())
+            lines = file.read()
+        if (len(lines), isal_zlib.crc32(lines)) != (note.bytes, note.crc32):
             return None
         if note.record.samples and shard.stat().st_size != note.record.bytes:
             return None

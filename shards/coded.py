@@ -36,6 +36,9 @@ MAX_PIXELS = 150_000_000
 
 Below Pillow's own limit, so that both cannot disagree about a picture."""
 
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+"""Pillow knows forty more, some of which start other programs (EPS: Ghostscript)."""
+
 _MAP_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 
 
@@ -186,7 +189,7 @@ class CodedSample:
         members: its files by suffix; the picture may have any extension.
 
     Raises:
-        BadInput: ``missing-member``, ``size-mismatch``, or what `CodedImage.of` raises.
+        BadInput: ``missing-member``, ``duplicate-member``, ``size-mismatch``, or what `CodedImage.of` raises.
     """
 
     __slots__ = ("_images", "_json", "height", "key", "width")
@@ -194,10 +197,12 @@ class CodedSample:
     def __init__(self, key: str, members: Mapping[str, bytes]) -> None:
         self.key = key
         by_name = {suffix.split(".")[0]: data for suffix, data in members.items()}
-        for name in ("image", "anomaly", "semantic"):
+        if len(by_name) < len(members):
+            raise BadInput("duplicate-member", f"{key} has two files of one name, such as image.png and image.jpg")
+        for name in ("image", "anomaly", "semantic", "json"):
             if name not in by_name:
                 raise BadInput("missing-member", f"{key} has no {name}")
-        self._json = by_name.pop("json", b"{}")
+        self._json = by_name.pop("json")
         self._images = {name: CodedImage.of(data, f"{key}.{name}") for name, data in by_name.items()}
         frame = self._images["image"]
         self.width, self.height = frame.width, frame.height
@@ -293,7 +298,7 @@ def _header(file: io.BytesIO | io.BufferedReader, name: str) -> Iterator[Image.I
         with warnings.catch_warnings():
             # Pillow warns of big pictures, for which we have a limit of our own, and of parts that it leaves out.
             warnings.simplefilter("ignore")
-            image = Image.open(file)
+            image = Image.open(file, formats=_FORMATS)
             _check_pixels(image.width, image.height, name)
             yield image
     except UnidentifiedImageError as error:

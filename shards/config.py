@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from shards.coded import MAX_PIXELS
 from shards.errors import UserError
 
 
@@ -40,6 +41,8 @@ def parse_size(value: Any) -> tuple[int, int]:
         or not all(type(side) is int and 1 <= side <= _MAX_SIDE for side in pair)
     ):
         raise ValueError(f"a size is written WIDTHxHEIGHT, such as 1024x512, with sides of 1 to {_MAX_SIDE} pixels")
+    if pair[0] * pair[1] > MAX_PIXELS:
+        raise ValueError(f"pictures of more than {MAX_PIXELS:,} pixels cannot be read")
     return pair[0], pair[1]
 
 
@@ -104,7 +107,7 @@ def _read(file: Path) -> dict[str, Any]:
         loaded = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"Cannot read the config file {file}: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"The config file {file} is not JSON: {error}.") from error
     if not isinstance(loaded, dict):
         raise UserError(f"The config file {file} must hold one JSON object, got {type(loaded).__name__}.")
@@ -114,5 +117,5 @@ def _read(file: Path) -> dict[str, Any]:
 def _parse(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -12,13 +12,14 @@ import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from shards.coded import CodedSample
 from shards.errors import BadInput, UserError
 from shards.index import Entry, Index, Member
 from shards.manifest import Manifest, read_manifest
 from shards.places import RemotePath, file_sizes
+from shards.plural import plural
 from shards.progress import track
 from shards.sample import Sample
 
@@ -38,7 +39,8 @@ class ShardSet:
         folder: a folder with a manifest.json, or a `RemotePath`.
 
     Raises:
-        UserError: not a complete shard set, or a shard is missing, cut off or of another size than recorded.
+        UserError: not a complete shard set, or a shard is missing, cut off, or of another size or number of samples
+            than recorded.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -58,7 +60,12 @@ class ShardSet:
         found: Iterator[tuple[Path, list[Entry]]] = zip(paths, _index_all(paths), strict=True)
         if len(paths) >= _MANY:
             found = track(found, f"opening {folder.name}", total=len(paths), unit="shards")
-        for path, entries in found:
+        for record, (path, entries) in zip(self.manifest.shards, found, strict=True):
+            if len(entries) != record.samples:
+                raise UserError(
+                    f"{path} holds {plural(len(entries), 'sample')}, its manifest says {record.samples}; "
+                    "build the set again."
+                )
             self._entries.add(path.name, entries)
         self._keep_open()
 
@@ -74,23 +81,17 @@ class ShardSet:
         """The still encoded members of a sample by suffix (``image.png``, ``json``, ...).
 
         Raises:
-            BadInput: ``missing-shard`` where the tar cannot be read any more, ``bad-tar`` where it was cut off.
+            BadInput: ``missing-shard`` where the tar cannot be read any more, ``bad-tar`` where it was cut off,
+                ``duplicate-member`` where two files of the sample have one name.
         """
         entry = self._entries[index]
         try:
             if isinstance(self.folder, RemotePath):
-                members = read_members(self.folder / entry.shard, entry)
-            else:
-                tar = self._tar(entry.shard)
-                members = {
-                    member.suffix: os.pread(tar.descriptor, member.size, member.start) for member in entry.members
-                }
+                return read_members(self.folder / entry.shard, entry)
+            tar = self._tar(entry.shard)
+            return _read_all(entry, lambda size, start: os.pread(tar.descriptor, size, start))
         except OSError as error:
             raise BadInput("missing-shard", f"{entry.shard}: {error.strerror}") from error
-        for member in entry.members:
-            if len(members[member.suffix]) != member.size:
-                raise BadInput("bad-tar", f"{entry.shard} ends within {entry.key}.{member.suffix}")
-        return members
 
     def coded(self, index: int) -> CodedSample:
         """A sample whose size is known and of which nothing is decoded yet.
@@ -139,37 +140,61 @@ class _OpenTar:
 
 
 def read_members(path: Path, entry: Entry) -> dict[str, bytes]:
-    """The still encoded members of one sample of a tar by suffix; of a tar behind a URL by one request."""
-    if isinstance(path, RemotePath):
-        first = min(member.start for member in entry.members)
-        span = path.read_part(first, max(member.start + member.size for member in entry.members))
-        return {
-            member.suffix: span[member.start - first : member.start - first + member.size] for member in entry.members
-        }
-    with path.open("rb") as file:
-        members = {}
-        for member in entry.members:
-            file.seek(member.start)
-            members[member.suffix] = file.read(member.size)
+    """The still encoded members of one sample of a tar by suffix; of a tar behind a URL by one request.
+
+    Raises:
+        BadInput: as `ShardSet.raw`.
+    """
+    try:
+        if isinstance(path, RemotePath):
+            first = min(member.start for member in entry.members)
+            span = path.read_part(first, max(member.start + member.size for member in entry.members))
+            return _read_all(entry, lambda size, start: span[start - first : start - first + size])
+        with path.open("rb") as file:
+
+            def read(size: int, start: int) -> bytes:
+                file.seek(start)
+                return bytes(file.read(size))
+
+            return _read_all(entry, read)
+    except OSError as error:
+        raise BadInput("missing-shard", f"{entry.shard}: {error.strerror}") from error
+
+
+def _read_all(entry: Entry, read: Callable[[int, int], bytes]) -> dict[str, bytes]:
+    """All members of a sample, none of them cut off or there twice; `read` takes size and start."""
+    members: dict[str, bytes] = {}
+    for member in entry.members:
+        if member.suffix in members:
+            raise BadInput("duplicate-member", f"{entry.key} has {member.suffix} twice")
+        members[member.suffix] = data = read(member.size, member.start)
+        if len(data) != member.size:
+            raise BadInput("bad-tar", f"{entry.shard} ends within {entry.key}.{member.suffix}")
     return members
 
 
 def index_shard(path: Path) -> list[Entry]:
     """Index one tar by reading its headers only.
 
+    Only what the writer writes is read: plain files behind USTAR headers, then empty blocks. `tarfile` would take a
+    damaged header for the end of the archive, sizes from further headers, and never end where one is negative.
+
     Raises:
-        BadInput: ``bad-tar`` where the archive is cut off or holds links, folders or names that lead out of it.
+        BadInput: ``bad-tar`` where the archive is cut off or damaged, or holds links, folders, devices, sparse files
+            or names that lead out of it.
     """
     groups: dict[str, list[Member]] = {}
     try:
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            for info in tar:
-                key, dot, suffix = info.name.partition(".")
-                if not info.isreg() or not dot or not key or "/" in info.name or "\\" in info.name:
-                    raise BadInput("bad-tar", f"{path.name} holds {info.name!r}, which is no member of a sample")
-                groups.setdefault(key, []).append(Member(suffix, info.offset_data, info.size))
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise BadInput("bad-tar", f"{path.name}: {error}") from error
+        if not path.is_file():  # whoever opens a pipe waits for ever
+            raise BadInput("bad-tar", f"{path.name} is no file")
+        with path.open("rb") as file:
+            for name, start, size in _plain_files(file, path.name):
+                key, dot, suffix = name.partition(".")
+                if not dot or not key or "/" in name or "\\" in name:
+                    raise BadInput("bad-tar", f"{path.name} holds {name!r}, which is no member of a sample")
+                groups.setdefault(key, []).append(Member(suffix, start, size))
+    except OSError as error:
+        raise BadInput("bad-tar", f"{path.name}: {error.strerror}") from error
     return [Entry(key, path.name, tuple(members)) for key, members in groups.items()]
 
 
@@ -187,3 +212,27 @@ def _index_of(path: Path) -> list[Entry]:
         return index_shard(path)
     except BadInput as error:
         raise UserError(f"{path} is broken: {error.detail}.") from error
+
+
+def _plain_files(file: IO[bytes], archive: str) -> Iterator[tuple[str, int, int]]:
+    """Name, start and size in bytes of each file of a tar; raises BadInput as `index_shard`."""
+    length = file.seek(0, os.SEEK_END)
+    at = file.seek(0)
+    while (block := file.read(tarfile.BLOCKSIZE)) != bytes(tarfile.BLOCKSIZE):
+        if len(block) < tarfile.BLOCKSIZE:
+            raise BadInput("bad-tar", f"{archive} is cut off")
+        try:
+            info = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
+        except (tarfile.TarError, ValueError) as error:
+            raise BadInput("bad-tar", f"{archive} has a damaged header at byte {at}") from error
+        if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+            raise BadInput("bad-tar", f"{archive} holds {info.name!r}, which is no plain file")
+        start = at + tarfile.BLOCKSIZE
+        at = start + info.size + -info.size % tarfile.BLOCKSIZE
+        if info.size < 0 or at > length:
+            raise BadInput("bad-tar", f"{archive} ends within {info.name!r}")
+        yield info.name, start, info.size
+        file.seek(at)
+    while rest := file.read(1 << 16):
+        if rest.strip(b"\0"):
+            raise BadInput("bad-tar", f"{archive} holds something behind its end")

@@ -15,7 +15,7 @@ from shards.manifest import REJECTS, SAMPLES
 Row = Mapping[str, Any]
 """One sample, or one input that could not be used."""
 
-_SHARD: Final = re.compile(r"[^/\\]+\.tar")
+_SHARD: Final = re.compile(r"[^/\\\x00-\x1f]+\.tar")
 
 
 def row_lines(rows: Iterable[Row]) -> bytes:
@@ -55,6 +55,8 @@ def categories_of(item: Row) -> tuple[str, ...]:
 def _read(path: Path, reason: str, is_row: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     try:
+        if path.exists() and not path.is_file():  # whoever opens a pipe waits for ever
+            raise BadInput(reason, f"{path.name} is no file")
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise BadInput(reason, f"{path.name}: {error.strerror}") from error
@@ -77,7 +79,14 @@ def _is_sample(row: Any) -> bool:
         and isinstance(row.get("key"), str)
         and isinstance(row.get("shard"), str)
         and _SHARD.fullmatch(row["shard"]) is not None  # a row leads nowhere out of its folder
-        and isinstance(row.get("frame", {}), dict)
+        and is_record(row)
+    )
+
+
+def is_record(row: Row) -> bool:
+    """Whether what a sample's own JSON, or its row, says of frame, pixels and objects has the form that it should."""
+    return (
+        isinstance(row.get("frame", {}), dict)
         and _is_counts(row.get("pixels", {}))
         and isinstance(row.get("objects", []), list)
         and all(map(_is_object, row.get("objects", [])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -187,7 +188,10 @@ def _shard_fault(folder: Path, record: ShardRecord) -> Problem | None:
     """What is wrong with a shard as a file."""
     path = folder / record.name
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        size = status.st_size
+        if not stat.S_ISREG(status.st_mode):
+            return Problem("missing-shard", f"{record.name} is no file", record.name)
         if size != record.bytes:
             detail = f"{record.name} has {size:,} bytes, its manifest says {record.bytes:,}"
             return Problem("shard-size", detail, record.name)
@@ -241,7 +245,7 @@ def _decode_all(
 def _decode(folder: Path, rows: Mapping[str, Row], entry: Entry) -> list[Problem]:
     """What is wrong with a sample."""
     try:
-        sample = decode_sample(entry.key, _members(folder, entry))
+        sample = decode_sample(entry.key, read_members(folder / entry.shard, entry))
     except BadInput as error:
         return [_problem(error, entry)]
     problems = []
@@ -257,21 +261,11 @@ def _decode(folder: Path, rows: Mapping[str, Row], entry: Entry) -> list[Problem
 def _decode_changes(folder: Path, rows: Mapping[str, Row], entry: Entry) -> list[Problem]:
     """What is wrong with a sample of a delta set."""
     try:
-        members = _members(folder, entry)
+        members = read_members(folder / entry.shard, entry)
         decode_delta(entry.key, members)
         return _compare_row(entry, decode_meta(entry.key, members), rows)
     except BadInput as error:
         return [_problem(error, entry)]
-
-
-def _members(folder: Path, entry: Entry) -> dict[str, bytes]:
-    names = Counter(member.suffix for member in entry.members)
-    if twice := [name for name, count in names.items() if count > 1]:
-        raise BadInput("duplicate-member", f"{entry.key} has {twice[0]} twice")
-    try:
-        return read_members(folder / entry.shard, entry)
-    except OSError as error:
-        raise BadInput("missing-shard", f"{entry.shard}: {error.strerror}") from error
 
 
 def _problem(error: BadInput, entry: Entry) -> Problem:
@@ -294,19 +288,25 @@ def _compare_row(entry: Entry, meta: Mapping[str, object], rows: Mapping[str, Ro
 
 def _choose(entries: Sequence[Entry], rows: Mapping[str, Row], count: int, seed: int) -> list[Entry]:
     """Some samples whose index is on record, in storage order."""
-    usable = [entry for entry in entries if isinstance(rows.get(entry.key, {}).get("index"), int)]
+    usable = [entry for entry in entries if _index_of(entry, rows) is not None]
     if not usable:
         raise UserError("No sample can be made again: neither the tars nor the list of samples can be read.")
     chosen = generator(seed, "verify").choice(len(usable), min(count, len(usable)), replace=False)
     return [usable[place] for place in sorted(chosen.tolist())]
 
 
+def _index_of(entry: Entry, rows: Mapping[str, Row]) -> int | None:
+    """A sample's number on record, where it is that of its key."""
+    index = rows.get(entry.key, {}).get("index")
+    return index if type(index) is int and entry.key.endswith(f"-{index:08d}") else None
+
+
 def _rebuild_all(
     folder: Path, chosen: Sequence[Entry], rows: Mapping[str, Row], rebuild: Rebuild
 ) -> Iterator[Problem]:
     for entry in track(chosen, "Rebuilding", total=len(chosen), unit="samples"):
-        stored = read_members(folder / entry.shard, entry)
         try:
+            stored = read_members(folder / entry.shard, entry)
             made = rebuild(rows[entry.key]["index"])
         except BadInput as error:
             detail = f"{entry.key} cannot be made again: {error.reason}: {error.detail}"

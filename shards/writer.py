@@ -25,9 +25,9 @@ class ShardRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[^/\\]+\.tar$")  # a manifest leads nowhere out of its folder
-    samples: int
-    bytes: int
+    name: str = Field(pattern=r"^[^/\\\x00-\x1f]+\.tar$")  # a manifest leads nowhere out of its folder
+    samples: int = Field(ge=0, lt=2**48)
+    bytes: int = Field(ge=0, lt=2**63)
     sha256: str
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -197,13 +198,13 @@ def _fingerprint(root: Path, split: str, frames: tuple[CityscapesFrame, ...]) ->
         path for frame in frames for path in (frame.image, frame.label_ids or frame.train_ids) if path is not None
     ]
     sizes = {path.relative_to(root).as_posix(): path.stat().st_size for path in files}
-    listing = "\n".join(f"{name} {size}" for name, size in sorted(sizes.items()))
+    listing = os.fsencode("\n".join(f"{name} {size}" for name, size in sorted(sizes.items())))  # not all are text
     return {
         "dataset": "cityscapes",
         "split": split,
         "files": len(sizes),
         "bytes": sum(sizes.values()),
-        "sha256": hashlib.sha256(listing.encode()).hexdigest(),
+        "sha256": hashlib.sha256(listing).hexdigest(),
     }
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from shards.codec import decode_sample
+from shards.config import parse_size
 from shards.delta import LAYOUT, decode_delta, preview
 from shards.errors import BadInput, UserError
 from shards.index import Entry
@@ -22,7 +23,7 @@ from shards.inspect.views import Tile, label_overlay, tile
 from shards.manifest import Manifest, read_manifest
 from shards.progress import track
 from shards.reader import index_shard, read_members
-from shards.rows import Row, read_rows
+from shards.rows import Row, is_record, read_rows
 from shards.sample import Sample
 from shards.writer import write_atomically
 
@@ -84,7 +85,8 @@ def contact_sheet(
     out.mkdir(parents=True, exist_ok=True)
     files = [out / "contact-sheet.png", out / "index.html"]
     write_atomically(files[0], sheet(tiles))
-    write_atomically(files[1], page(manifest, filters, passing, tiles, broken).encode())
+    # Names of files need not be text.
+    write_atomically(files[1], page(manifest, filters, passing, tiles, broken).encode(errors="backslashreplace"))
     return files
 
 
@@ -102,6 +104,8 @@ def _draw(
         return f"{row['key']}: {entry}"
     try:
         sample = decode(row, read_members(folder / entry.shard, entry))
+        if not is_record(sample.meta):
+            raise BadInput("bad-json", f"{row['key']}.json is no record of a sample")
         before = None if frames is None else frames.of(row)
     except BadInput as error:
         return f"{row['key']}: {error}"
@@ -113,7 +117,12 @@ def _decode(is_delta: bool, lay: Callable[[int], Sample] | None, row: Row, membe
     if not is_delta:
         return decode_sample(row["key"], members)
     delta = decode_delta(row["key"], members)
-    return preview(row["key"], delta) if lay is None else lay(int(delta.meta.get("index", -1)))
+    if lay is None:
+        return preview(row["key"], delta)
+    index = delta.meta.get("index")
+    if not isinstance(index, int):
+        raise BadInput("bad-json", f"{row['key']}.json says no number of the sample")
+    return lay(index)
 
 
 def _indexed(folder: Path, rows: list[Row]) -> dict[tuple[str, str], Entry | str]:
@@ -128,6 +137,9 @@ def _indexed(folder: Path, rows: list[Row]) -> dict[tuple[str, str], Entry | str
 
 
 def _size(manifest: Manifest) -> tuple[int, int] | None:
-    """(width, height) that frames were scaled to; None where they kept theirs."""
+    """(width, height) that frames were scaled to; None where they kept theirs. UserError where it is neither."""
     size = manifest.config.get("size")
-    return (int(size[0]), int(size[1])) if isinstance(size, list) and len(size) == 2 else None
+    try:
+        return None if size is None else parse_size(size)
+    except ValueError as error:
+        raise UserError(f"The manifest's configuration has a broken size: {error}.") from error

@@ -203,7 +203,7 @@ def scan_coco(root: Path, split: str) -> CocoIndex:
     categories = {
         number: row["name"]
         for row in loaded["categories"]
-        if (number := _id(row)) is not None and isinstance(row.get("name"), str)
+        if (number := _id(row)) is not None and _text(row.get("name"))
     }
     lost = {number for row in loaded["images"] if (number := _id(row)) is not None} - images.keys()
     annotations = _annotations(loaded, images, categories, lost, problems)
@@ -358,13 +358,13 @@ def _images(loaded: Mapping[str, Any], folder: Path, present: Any, problems: lis
     rows = loaded.get("licenses")
     for row in rows if isinstance(rows, list) else ():
         if (number := _id(row)) is not None:
-            licences[number] = CocoLicence(str(row.get("name", "")), str(row.get("url", "")))
+            licences[number] = CocoLicence(_text(row.get("name")), _text(row.get("url")))
     images: dict[int, CocoImage] = {}
     for row in loaded["images"]:
         try:
-            number, name = _whole(row["id"]), str(row["file_name"])
+            number, name = _whole(row["id"]), _text(row["file_name"])
             width, height = _whole(row["width"]), _whole(row["height"])
-            if width < 1 or height < 1 or width * height > MAX_PIXELS:
+            if not name or width < 1 or height < 1 or width * height > MAX_PIXELS:
                 raise ValueError
         except (KeyError, TypeError, ValueError):
             detail = "an image row lacks a usable id, file_name, width or height"
@@ -441,6 +441,14 @@ def _id(row: Any, key: str = "id") -> int | None:
         return _whole(row[key])
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _text(value: Any) -> str:
+    """A word that can be written into a document; empty where it is none (JSON can hold halves of characters)."""
+    try:
+        return value if isinstance(value, str) and value.encode() else ""
+    except UnicodeEncodeError:
+        return ""
 
 
 def _whole(value: Any) -> int:

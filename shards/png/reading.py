@@ -44,17 +44,18 @@ class PlainPng:
 def plain_png(data: bytes, name: str = "image") -> PlainPng | None:
     """Look through the chunks of a file.
 
+    The checksums of all kinds are compared: Pillow, which reads the other kinds, passes over those of the pixels.
+
     Returns:
         Where everything is; None for other formats, other kinds of PNG, and chunks in an order that PNG forbids.
 
     Raises:
-        BadInput: ``truncated-image`` or ``unreadable-image`` for a plain PNG that is cut off or damaged.
+        BadInput: ``truncated-image`` or ``unreadable-image`` for a PNG that is cut off or damaged.
     """
     if len(data) < 33 or not data.startswith(_START):
         return None
     width, height, depth, color, method, filtering, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
-    if depth != 8 or color not in (0, 2) or method or filtering or interlaced or not width or not height:
-        return None
+    plain = depth == 8 and color in (0, 2) and not (method or filtering or interlaced) and width > 0 and height > 0
     view, at, mark, kind = memoryview(data), 8, None, b""
     pieces: list[tuple[int, int]] = []
     while kind != b"IEND":
@@ -67,14 +68,15 @@ def plain_png(data: bytes, name: str = "image") -> PlainPng | None:
         if isal_zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4]):
             raise BadInput("unreadable-image", f"{name}: a checksum of the PNG file does not match")
         if kind == b"IDAT":
-            if pieces and at != pieces[-1][1] + 4:  # something stands between them
-                return None
+            plain = plain and (not pieces or at == pieces[-1][1] + 4)  # else something stands between them
             pieces.append((at + 8, end))
         elif kind == MARK and size == 2:
             mark = int.from_bytes(view[at + 8 : end])
         elif kind[0] < 97 and kind != b"IEND" and at != 8:  # a critical chunk that we do not know, or a second head
-            return None
+            plain = False
         at = end + 4
+    if not plain:
+        return None
     whole = mark and len(pieces) == -(-height // mark) + 1
     return PlainPng(width, height, 3 if color == 2 else 1, tuple(pieces), mark if whole else None)
 

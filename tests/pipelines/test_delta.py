@@ -25,7 +25,7 @@ from pipelines.sources import frames as frame_module
 from shards.config import resolve
 from shards.delta import DeltaSet
 from shards.errors import UserError
-from shards.manifest import read_manifest
+from shards.manifest import read_manifest, write_manifest
 from shards.reader import ShardSet
 from shards.rows import read_rejects, read_rows
 
@@ -288,3 +288,11 @@ def test_real_frames(shared: Path, tmp_path: Path) -> None:
     assert 15 * sizes[0] < sizes[1]
     row = json.loads((delta / "samples.jsonl").read_text().splitlines()[0])
     assert row["delta"]["frame"] == [2048, 1024]
+
+
+def test_more_samples_than_there_are(tmp_path: Path, sources: Sources) -> None:
+    _, delta = both(mix(sources), tmp_path)
+    manifest = read_manifest(delta).model_copy(update={"count": 10**14})
+    write_manifest(delta, manifest)
+    with pytest.raises(UserError, match=f"its manifest speaks of {10**14} samples"):
+        materialize(delta, sources.cityscapes, tmp_path / "out")

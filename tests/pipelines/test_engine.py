@@ -22,8 +22,10 @@ from pipelines.recipes.anomalymix import AnomalyMix, AnomalyMixConfig
 from pipelines.recipes.cityscapes import CityscapesConfig, CityscapesRecipe
 from pipelines.recipes.voidclass import VoidClass, VoidClassConfig
 from shards.errors import UserError
+from shards.inspect import contact_sheet
 from shards.manifest import read_manifest
 from shards.reader import ShardSet
+from shards.verify import verify
 
 COMMAND = """
 import sys
@@ -432,3 +434,33 @@ def test_real_builds(shared: Path, tmp_path: Path, name: str) -> None:
     summary = build(recipe, tmp_path / "out", count=4, samples_per_shard=2)
     assert (summary.samples, summary.skipped) == (4, {})
     assert ShardSet(tmp_path / "out")[3].image.shape == (256, 512, 3)
+
+
+@pytest.mark.parametrize("numbers", [{"count": 10**8 + 1}, {"count": 10**7, "samples_per_shard": 9}])
+def test_more_than_names_can_tell_apart(tmp_path: Path, sources: Sources, numbers: dict[str, int]) -> None:
+    with pytest.raises(UserError, match="A set holds at most 100,000,000 samples in 1,000,000 shards"):
+        build(plain(sources), tmp_path / "out", **numbers)
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_that_are_no_text(tmp_path: Path, sources: Sources) -> None:
+    for path in list(sources.cityscapes.rglob("aachen_000000*")):
+        path.rename(os.fsdecode(os.fsencode(path.parent) + b"/\xff" + os.fsencode(path.name)))
+    build(plain(sources), tmp_path / "out")
+    assert len(ShardSet(tmp_path / "out")) == 3
+    assert verify(tmp_path / "out").problems == ()
+    page = contact_sheet(tmp_path / "out", tmp_path / "page", width=40)[1]
+    assert r"\udcffaachen_000000_000019" in page.read_text()
+
+
+def test_damaged_notes_are_not_believed(tmp_path: Path, sources: Sources) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    made = plain(sources)
+    build(made, whole, count=4, samples_per_shard=2)
+    build(made, out, count=4, samples_per_shard=2, shards=(0, 1))
+    note = out / ".build" / "cityscapes-000000.json"
+    data = note.read_bytes()
+    note.write_bytes(data.replace(b'"index":0', b'"index":1'))
+    assert note.stat().st_size == len(data)
+    assert build(made, out, count=4, samples_per_shard=2).resumed == 0
+    assert content(out) == content(whole)

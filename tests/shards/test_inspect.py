@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,19 @@ def test_rejects_are_listed_by_reason(make_set: Any) -> None:
     shutil.rmtree(folder)
     with pytest.raises(UserError, match="does not exist"):
         rejected(folder, 2)
+
+
+@pytest.mark.parametrize("change", [{"frame": [None]}, {"objects": [3]}, {"objects": {"a": 1}}])
+def test_records_of_another_form_are_named(make_set: Any, tmp_path: Path, change: dict[str, Any]) -> None:
+    folder = make_set(samples=1)
+    before = ShardSet(folder)[0]
+    record = write_shard(folder / "mix-000000.tar", [replace(before, meta={**before.meta, **change})])
+    write_manifest(folder, read_manifest(folder).model_copy(update={"shards": [record]}))
+    with pytest.raises(UserError, match=r"mix-00000000\.json is no record of a sample"):
+        contact_sheet(folder, tmp_path / "out")
+
+
+def test_a_size_that_is_none(make_set: Any, tmp_path: Path) -> None:
+    folder = make_set(config={"size": ["a", "b"]})
+    with pytest.raises(UserError, match="The manifest's configuration has a broken size"):
+        contact_sheet(folder, tmp_path / "out", cityscapes=frames(tmp_path / "cityscapes", range(5)))

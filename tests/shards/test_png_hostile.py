@@ -476,3 +476,25 @@ def test_a_hundred_thousand_empty_pieces_take_no_time() -> None:
     np.testing.assert_array_equal(whole(file), pixels)
     np.testing.assert_array_equal(crop(file, (1, 33, 3, 4)), pixels[33:37, 1:4])
     assert time.perf_counter() - began < 10
+
+
+@pytest.mark.parametrize("mode", ["P", "1", "I;16", "RGBA", "LA"])
+def test_no_byte_changes_a_pixel_of_kinds_that_pillow_reads(mode: str) -> None:
+    """Pillow compares neither the checksums of the pixels nor, once it has all rows, that of their stream."""
+    pixels = np.repeat(np.arange(24, dtype=np.uint8), 20).reshape(24, 20)
+    image = Image.fromarray(pixels.astype(np.uint16) * 1000 if mode == "I;16" else pixels)
+    if mode == "P":
+        image.putpalette(bytes(range(256)) * 3)
+    buffer = io.BytesIO()
+    (image if mode in ("P", "I;16") else image.convert(mode)).save(buffer, "PNG")
+    file = buffer.getvalue()
+    clean = decode_extra(file)
+    for at, bit in itertools.product(range(len(file)), (1, 128)):
+        found = outcome(lambda: decode_extra(file[:at] + bytes([file[at] ^ bit]) + file[at + 1 :]))  # noqa: B023
+        assert found is None or np.array_equal(found, clean)
+
+
+def test_no_other_program_is_asked() -> None:
+    """Pillow would hand this to Ghostscript."""
+    with pytest.raises(BadInput, match="is no picture of a known format"):
+        decode_image(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 96 48\n%%EndComments\n{} loop\n")

@@ -106,3 +106,18 @@ def test_sizes_have_one_sentence(value: object) -> None:
         "Field 'size': a size is written WIDTHxHEIGHT, such as 1024x512, with sides of 1 to 16384 pixels "
         f"(got {value!r})."
     )
+
+
+def test_sizes_are_those_of_pictures_that_can_be_read() -> None:
+    with pytest.raises(UserError, match="pictures of more than 150,000,000 pixels cannot be read"):
+        resolve(Recipe, options={"size": "16384x16384"})
+
+
+def test_lists_within_lists(tmp_path: Path) -> None:
+    deep = "[" * 100_000
+    file = tmp_path / "config.json"
+    file.write_text(deep)
+    with pytest.raises(UserError, match=r"config\.json is not JSON"):
+        resolve(Recipe, file=file)
+    with pytest.raises(UserError, match="Field 'size'"):
+        resolve(Recipe, overrides=[f"size={deep}"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -259,3 +260,31 @@ def test_mutated_sets_end_in_a_report_or_a_sentence(make_set: Any) -> None:
         (folder / name).write_bytes(whole[name])
     assert json.loads((folder / "manifest.json").read_bytes())
     assert verify(folder).problems == ()
+
+
+@pytest.mark.parametrize("name", ["mix-000001.tar", "samples.jsonl", "rejects.jsonl"])
+def test_pipes_are_not_waited_for(make_set: Any, name: str) -> None:
+    folder = make_set()
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert reasons(folder) & {"missing-shard", "sample-list", "reject-list"}
+
+
+@pytest.mark.parametrize("index", [-1, 10**30, True, 3])
+def test_a_number_that_is_not_the_sample_s_is_not_made_again(make_set: Any, index: int) -> None:
+    folder = make_set(samples=1)
+    edit(folder, lambda rows: rows[0].update(index=index))
+    assert "sample-list" in reasons(folder)
+    with pytest.raises(UserError, match="No sample can be made again"):
+        verify(folder, rebuild=lambda index: pytest.fail(f"sample {index} was made"), samples=1)
+
+
+@pytest.mark.parametrize("field", [{"bytes": 10**4000}, {"samples": -1}, {"name": "a\0.tar"}])
+def test_records_that_cannot_be_true(make_set: Any, field: dict[str, Any]) -> None:
+    folder = make_set()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for record in manifest["shards"]:
+        record.update(field)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=r"manifest\.json is broken at shards\.0\."):
+        verify(folder)

@@ -14,11 +14,12 @@ import pytest
 
 from shards.codec import encode_png
 from shards.errors import BadInput, UserError
-from shards.manifest import Manifest, write_manifest
+from shards.manifest import Manifest, read_manifest, write_manifest
 from shards.places import located, remove_tree
 from shards.reader import ShardSet, index_shard
 from shards.sample import Sample
-from shards.writer import write_atomically, write_shard
+from shards.verify import verify
+from shards.writer import write_atomically, write_members, write_shard
 
 
 def tiny(key: str, value: int) -> Sample:
@@ -203,3 +204,96 @@ def test_behind_a_url(tmp_path: Path) -> None:
         shards.raw(4)
     assert shards.raw(0) == here.raw(0)
     remove_tree(there)
+
+
+def reheaded(path: Path, at: int, **bytes_at: bytes) -> None:
+    """Other bytes in the header at `at`, and a checksum that agrees; keywords are `x` and their offset."""
+    data = bytearray(path.read_bytes())
+    for place, new in bytes_at.items():
+        start = at + int(place[1:])
+        data[start : start + len(new)] = new
+    head = data[at : at + 512]
+    data[at + 148 : at + 156] = b"%06o\0 " % (sum(head[:148]) + 256 + sum(head[156:]))
+    path.write_bytes(bytes(data))
+
+
+def second_header(path: Path) -> int:
+    with tarfile.open(path) as tar:
+        return tar.getmembers()[1].offset
+
+
+def test_a_damaged_header_is_not_the_end(tmp_path: Path) -> None:
+    """Python's own reader stops there as if nothing followed."""
+    path = make_set(tmp_path / "s") / "toy-000000.tar"
+    data = bytearray(path.read_bytes())
+    data[second_header(path) + 3] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(BadInput, match=r"toy-000000\.tar has a damaged header at byte \d+"):
+        index_shard(path)
+    with pytest.raises(UserError, match="has a damaged header"):
+        ShardSet(tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"x124": (2**96 - 1024).to_bytes(12)},  # a size that leads back, for ever
+        {"x124": b"77777777777\0"},
+        {"x124": b"\x80" + b"\xff" * 11},
+        {"x156": tarfile.GNUTYPE_SPARSE, "x257": b"ustar  \0", "x483": b"77777777777\0"},  # a terabyte in few bytes
+        {"x156": tarfile.GNUTYPE_LONGNAME},
+        {"x156": tarfile.XHDTYPE},
+        {"x156": tarfile.CHRTYPE},
+        {"x0": b"\xff\xfe"},
+    ],
+)
+def test_headers_of_other_writers_are_refused(tmp_path: Path, header: dict[str, bytes]) -> None:
+    path = make_set(tmp_path / "s") / "toy-000000.tar"
+    reheaded(path, second_header(path), **header)
+    with pytest.raises(BadInput, match=r"toy-000000\.tar (ends within|holds|has a damaged header)"):
+        index_shard(path)
+
+
+def test_nothing_lies_behind_the_end(tmp_path: Path) -> None:
+    path = make_set(tmp_path / "s") / "toy-000000.tar"
+    path.write_bytes(path.read_bytes() + member("k.image.png").tobuf())
+    with pytest.raises(BadInput, match="holds something behind its end"):
+        index_shard(path)
+
+
+def test_a_pipe_is_no_shard(tmp_path: Path) -> None:
+    path = make_set(tmp_path / "s") / "toy-000000.tar"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(BadInput, match=r"toy-000000\.tar is no file"):
+        index_shard(path)
+
+
+def test_a_set_with_fewer_samples_than_it_says(tmp_path: Path) -> None:
+    folder = make_set(tmp_path / "s")
+    manifest = read_manifest(folder)
+    records = [record.model_copy(update={"samples": record.samples + 1}) for record in manifest.shards]
+    write_manifest(folder, manifest.model_copy(update={"shards": records}))
+    with pytest.raises(UserError, match=r"toy-000000\.tar holds 3 samples, its manifest says 4"):
+        ShardSet(folder)
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"json": None}, "missing-member"),
+        ({"image.jpg": "image.png"}, "duplicate-member"),
+        ({"image.png": "image.png"}, "duplicate-member"),
+    ],
+)
+def test_samples_with_too_many_files_or_too_few(tmp_path: Path, files: dict[str, str | None], reason: str) -> None:
+    folder = make_set(tmp_path / "s", (1,))
+    coded = ShardSet(folder).raw(0)
+    parts = [(name, data) for name, data in coded.items() if files.get(name, "") is not None]
+    parts += [(name, coded[source]) for name, source in files.items() if source is not None]
+    record = write_members(folder / "toy-000000.tar", [("toy-00000000", parts)])
+    write_manifest(folder, read_manifest(folder).model_copy(update={"shards": [record]}))
+    with pytest.raises(BadInput) as caught:
+        ShardSet(folder)[0]
+    assert caught.value.reason == reason
+    assert reason in {problem.reason for problem in verify(folder).problems}

@@ -249,6 +249,25 @@ def test_ids_that_are_no_numbers(tmp_path: Path) -> None:
     assert [problem.reason for problem in index.problems] == ["bad-image-row"] * 4
 
 
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """JSON can hold halves of characters, which no document can."""
+    half = "\ud800"
+    image = {"id": 7, "file_name": "7.png", "width": W, "height": H, "license": 3}
+    index = scan(
+        write(
+            tmp_path,
+            annotation(),
+            annotation(2, category_id=1),
+            licenses=[{"id": 3, "name": half, "url": 5}],
+            images=[image, {**image, "id": 8, "file_name": half}, {**image, "id": 9, "file_name": ["7.png"]}],
+            categories=[{"id": 18, "name": "dog"}, {"id": 1, "name": half}],
+        )
+    )
+    assert [problem.reason for problem in index.problems] == ["bad-image-row", "bad-image-row", "unknown-category"]
+    assert index.images[7].licence == CocoLicence()
+    assert index.categories == ("dog",)
+
+
 def test_picture_of_another_size_or_truncated(tmp_path: Path) -> None:
     index = scan(write(tmp_path, annotation()))
     path = index.images[7].path
