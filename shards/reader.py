@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from shards.coded import CodedSample
 from shards.errors import BadInput, UserError
@@ -214,8 +214,13 @@ def _index_of(path: Path) -> list[Entry]:
         raise UserError(f"{path} is broken: {error.detail}.") from error
 
 
-def _plain_files(file: IO[bytes], archive: str) -> Iterator[tuple[str, int, int]]:
-    """Name, start and size in bytes of each file of a tar; raises BadInput as `index_shard`."""
+def _plain_files(file: Any, archive: str) -> Iterator[tuple[str, int, int]]:
+    """Name, start and size in bytes of each file of a tar; raises BadInput as `index_shard`.
+
+    Args:
+        file: open for reading; those of stores are no `typing.IO`.
+        archive: its name, for errors.
+    """
     length = file.seek(0, os.SEEK_END)
     at = file.seek(0)
     while (block := file.read(tarfile.BLOCKSIZE)) != bytes(tarfile.BLOCKSIZE):
