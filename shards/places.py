@@ -197,8 +197,13 @@ def file_sizes(folder: Path) -> dict[str, int]:
     """Sizes in bytes of the files in a folder by name, in one listing."""
     if isinstance(folder, RemotePath):
         return {name: size for name, size in folder.listing().items() if size is not None}
+    sizes = {}
     with os.scandir(folder) as entries:
-        return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+        for entry in entries:
+            with contextlib.suppress(OSError):  # a link that leads to itself, or a file that just went
+                if entry.is_file():
+                    sizes[entry.name] = entry.stat().st_size
+    return sizes
 
 
 def remove_tree(folder: Path) -> None:

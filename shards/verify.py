@@ -23,7 +23,7 @@ from shards.errors import BadInput, UserError
 from shards.index import Entry
 from shards.labels import ANOMALY, IGNORE, KNOWN
 from shards.layouts.problem import Problem
-from shards.manifest import SAMPLES, Manifest, read_manifest
+from shards.manifest import MANIFEST, SAMPLES, Manifest, read_manifest
 from shards.plural import plural
 from shards.progress import track
 from shards.reader import index_shard, read_members
@@ -77,7 +77,7 @@ def verify(
     if rows is not None:
         problems += _compare_list(rows, entries)
         problems += _compare_totals(manifest, rows)
-    problems += _compare_rejects(folder, manifest)
+    problems += _compare_rejects(folder, manifest, entries)
     problems += _strange_tars(folder, manifest)
     problems += _compare_croissant(folder, manifest)
     by_key = {str(row["key"]): row for row in rows or ()}
@@ -143,12 +143,22 @@ def _compare_totals(manifest: Manifest, rows: Sequence[Row]) -> Iterator[Problem
             yield Problem("pixel-counts", detail, SAMPLES)
 
 
-def _compare_rejects(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+def _compare_rejects(folder: Path, manifest: Manifest, entries: Sequence[Entry]) -> Iterator[Problem]:
+    """The list has as many rows of each reason as the manifest, and names every sample that no tar holds."""
     try:
-        counts = Counter(row["reason"] for row in read_rejects(folder))
+        rejects = read_rejects(folder)
     except BadInput as error:
         yield Problem(error.reason, error.detail, "rejects.jsonl")
         return
+    counts = Counter(row["reason"] for row in rejects)
+    known = {entry.key for entry in entries} | {
+        row["sample"] for row in rejects if isinstance(row.get("sample"), str)
+    }
+    if len(entries) == manifest.samples and len(known) != manifest.count:
+        detail = (
+            f"{len(known)} samples are in the tars or in rejects.jsonl, the manifest speaks of {manifest.count:,}"
+        )
+        yield Problem("sample-count", detail, MANIFEST)
     if dict(counts) != dict(manifest.rejects):
         detail = (
             f"rejects.jsonl lists {counts.total()} inputs, the manifest {sum(manifest.rejects.values())}, or others"

@@ -288,3 +288,18 @@ def test_records_that_cannot_be_true(make_set: Any, field: dict[str, Any]) -> No
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UserError, match=r"manifest\.json is broken at shards\.0\."):
         verify(folder)
+
+
+@pytest.mark.parametrize("count", [4, 6, 10**14])
+def test_samples_of_which_nobody_knows(make_set: Any, count: int) -> None:
+    folder = make_set(count=count)
+    (problem,) = verify(folder, quick=True).problems
+    assert problem.reason == "sample-count"
+    assert problem.detail == f"5 samples are in the tars or in rejects.jsonl, the manifest speaks of {count:,}"
+
+
+def test_a_sample_that_was_left_out_is_known(make_set: Any) -> None:
+    folder = make_set(count=6)
+    row = {"reason": "tiny", "detail": "too small", "input": "cityscapes/1", "sample": "mix-00000005"}
+    (folder / "rejects.jsonl").write_bytes(row_lines([row]))
+    assert verify(folder, quick=True).problems == ()

@@ -37,7 +37,7 @@ from shards.reader import ShardSet
 from shards.sample import Sample
 
 WIDTH, HEIGHT = 96, 48
-HANGS = 60
+HANGS = 300
 """Seconds after which a case hangs, however busy the machine is: all threads are shown and the tests end."""
 
 MIX: dict[str, Any] = {"min_area": 0, "long_side": (0.2, 0.6), "min_visible": 1, "max_tries": 4}

@@ -249,6 +249,13 @@ def test_ids_that_are_no_numbers(tmp_path: Path) -> None:
     assert [problem.reason for problem in index.problems] == ["bad-image-row"] * 4
 
 
+def test_a_link_that_leads_to_itself(tmp_path: Path) -> None:
+    image = {"id": 7, "file_name": "7.png", "width": W, "height": H}
+    root = write(tmp_path, annotation(), images=[image, {**image, "id": 8, "file_name": "8.png"}])
+    (root / "train2017" / "8.png").symlink_to("8.png")
+    assert [problem.reason for problem in scan(root).problems] == ["missing-image"]
+
+
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     """JSON can hold halves of characters, which no document can."""
     half = "\ud800"
