@@ -140,7 +140,7 @@ class Materialized:
                 f"{folder} is damaged: {error.detail}; `anomsynth verify {folder}` tells what else."
             ) from error
         if not same:
-            _refuse_strangers(f"{cityscapes} ({split}) is not what {folder} was made over", frames, by_id, rows)
+            _refuse_other_frames(f"{cityscapes} ({split}) is not what {folder} was made over", frames, by_id, rows)
         return cls(
             folder,
             manifest,
@@ -271,7 +271,7 @@ def _recorded(folder: Path, manifest: Manifest) -> tuple[FrameConfig, Packing]:
     return config, packing
 
 
-def _refuse_strangers(
+def _refuse_other_frames(
     sentence: str, frames: FrameSource, by_id: Mapping[str, CityscapesFrame], rows: Sequence[Row]
 ) -> None:
     """UserError if the frames are another data set; single ones that are missing or changed are recorded later."""
