@@ -57,13 +57,13 @@ def sharpness(
     inner = _eroded(mask)
     if not inner.any():
         return None
-    soft = np.rint(averaged(_whole(luma), mask, hypot(_SMOOTH, blur))).astype(np.int64)
-    across, down, bends = np.zeros_like(soft), np.zeros_like(soft), np.zeros_like(soft)
-    across[:, :-1], down[:-1] = soft[:, 1:] - soft[:, :-1], soft[1:] - soft[:-1]
-    bends[1:-1, 1:-1] = soft[:-2, 1:-1] + soft[2:, 1:-1] + soft[1:-1, :-2] + soft[1:-1, 2:] - 4 * soft[1:-1, 1:-1]
+    soft = np.rint(averaged(_whole(luma), mask, hypot(_SMOOTH, blur)))
+    here = soft[1:-1, 1:-1]
+    across, down = soft[1:-1, 2:] - here, soft[2:, 1:-1] - here
+    bends = across + down + soft[1:-1, :-2] + soft[:-2, 1:-1] - 2 * here
     count = _FINE**2 * int(np.count_nonzero(inner))
-    slope = int((across[inner] ** 2 + down[inner] ** 2).sum()) / count - _SLOPE * noise**2
-    bend = int((bends[inner] ** 2).sum()) / count - _BEND * noise**2
+    slope = (_squares(across, inner) + _squares(down, inner)) / count - _SLOPE * noise**2
+    bend = _squares(bends, inner) / count - _BEND * noise**2
     if slope <= max(_SLOPE * noise**2, _LEAST_SLOPE) or bend <= 0:
         return None
     return sqrt(bend / slope)
@@ -157,6 +157,12 @@ def _luma(rgb: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]:
     # No matrix product: what that adds up first depends on the processor.
     red, green, blue = (rgb[..., channel] * _LUMA[channel] for channel in range(3))
     return np.asarray(red + green + blue, np.float32)
+
+
+def _squares(array: Float64[np.ndarray, "_ _"], inner: Bool[np.ndarray, "h w"]) -> float:
+    """Sum of squares over the pixels that count, of whole numbers without the border: below 2**53, so exact."""
+    kept = (array * inner[1:-1, 1:-1]).ravel()
+    return float(np.dot(kept, kept))
 
 
 def _eroded(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:

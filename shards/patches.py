@@ -100,6 +100,8 @@ class Patch:
     ) -> Patch:
         """An object in a box that its soft edge fits into; a tight one would cut it off."""
         margin = ceil(3 * blend.sigma) if blend.edge == "feather" else 0
+        if not margin:
+            return cls(rgb, mask, left, top, blend)
         around = ((margin, margin), (margin, margin))
         return cls(np.pad(rgb, (*around, (0, 0))), np.pad(mask, around), left - margin, top - margin, blend)
 

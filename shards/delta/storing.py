@@ -143,7 +143,7 @@ def decode_delta(key: str, members: Mapping[str, bytes]) -> Delta:
         if not _is_laid(patch, laid.frame):
             raise BadInput("bad-delta", f"{key}: a patch without pixels, or fitted in no possible way")
         patches.append(patch)
-        covered += np.count_nonzero(mask[part])
+        covered += int(np.count_nonzero(mask[part]))
         rows += item.height
     if covered != np.count_nonzero(mask):
         raise BadInput("bad-delta", f"{key}: a mask reaches beyond its object")
