@@ -10,7 +10,6 @@ import argparse
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,6 +54,11 @@ def scene() -> tuple[np.ndarray, np.ndarray, Patch]:
     return frame, semantic, Patch(rgb, mask, 900, 500)
 
 
+def blended(patch: Patch, blend: Blend) -> Patch:
+    """The same object, fitted in another way."""
+    return Patch.roomy(patch.rgb, patch.mask, patch.left, patch.top, blend)
+
+
 def costs(rounds: int) -> None:
     """Print milliseconds for one object, and how many hard pastes that is: the least of many rounds over all ways."""
     cv2.setNumThreads(1)
@@ -62,7 +66,7 @@ def costs(rounds: int) -> None:
     image, anomaly, trained = frame.copy(), np.zeros(semantic.shape, np.uint8), semantic.copy()
 
     def laid(blend: Blend) -> None:
-        lay(fitted(replace(patch, blend=blend), frame), image, anomaly, trained)
+        lay(fitted(blended(patch, blend), frame), image, anomaly, trained)
 
     tasks = {name: partial(laid, blend) for name, blend in WAYS}
     tasks["occlusion, once a sample of 2048x1024"] = partial(Hiders.of, semantic)
@@ -127,7 +131,7 @@ def blends(world: Path, out: Path, name: str, ways: Sequence[tuple[str, Blend]],
         frame = poor(base) if worse else base
         line = []
         for _, blend in ways:
-            patches = tuple(replace(patch, blend=blend) for patch in change.patches)
+            patches = tuple(blended(patch, blend) for patch in change.patches)
             image = mixed("k", frame, Change(change.meta, patches)).image
             line.append(around(image, thing["box"], int(1.4 * max(thing["box"][2:]))))
         rows.append(line)

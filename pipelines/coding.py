@@ -10,7 +10,7 @@ from pydantic import Field
 from pipelines.delta import DeltaCoder
 from pipelines.mixing import Base, Change, CodedBase
 from pipelines.recipe import Recipe
-from shards.codec import encode_image, encode_json
+from shards.codec import encode_image, in_order
 from shards.config import Config
 from shards.writer import Members
 
@@ -54,11 +54,10 @@ class Coder:
         change = self._recipe.change(self._seed, index, base)
         sample = self._coded_of(base, change).mixed(change)
         if sample.picture is None:
-            suffix, image = "png", sample.image or b""
+            image = "png", sample.image or b""
         else:
-            suffix, image = encode_image(sample.picture, self._packing.image_format, self._packing.quality)
-        files = [(f"image.{suffix}", image), ("anomaly.png", sample.anomaly), ("semantic.png", sample.semantic)]
-        return [*files, ("json", encode_json(sample.meta))], sample.meta
+            image = encode_image(sample.picture, self._packing.image_format, self._packing.quality)
+        return in_order(image, sample.anomaly, sample.semantic, {}, sample.meta), sample.meta
 
     def _coded_of(self, base: Base, change: Change) -> CodedBase:
         """What the sample begins with, coded; crops differ from sample to sample."""

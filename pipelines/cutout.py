@@ -13,8 +13,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from shards.errors import BadInput
-
-_EMPTY = 1e-4  # coverage below which a pixel has no colour of its own
+from shards.soft import EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def scaled(cutout: Cutout, width: int, height: int, *, flip: bool) -> Cutout:
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     cover = _resized(weight.astype(np.float32), width, height, method)
     colors = _resized(own.astype(np.float32), width, height, method)
-    colors /= cv2.merge([np.maximum(cover, _EMPTY)] * 3)
+    colors /= cv2.merge([np.maximum(cover, EMPTY)] * 3)
     inner = cover >= 0.5
     rounded = cv2.convertScaleAbs(colors)  # to nearest, at most 255; nothing is negative
     return Cutout(cv2.bitwise_and(rounded, rounded, mask=inner.view(np.uint8)), inner)

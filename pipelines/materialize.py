@@ -146,7 +146,7 @@ class Materialized:
                 f"{manifest.samples + len(rejects)}; `anomsynth verify {folder}` tells what else."
             )
         if not same:
-            _refuse_strangers(f"{cityscapes} ({split}) is not what {folder} was made over", frames, by_id, rows)
+            _refuse_other_frames(f"{cityscapes} ({split}) is not what {folder} was made over", frames, by_id, rows)
         return cls(
             folder,
             manifest,
@@ -277,7 +277,7 @@ def _recorded(folder: Path, manifest: Manifest) -> tuple[FrameConfig, Packing]:
     return config, packing
 
 
-def _refuse_strangers(
+def _refuse_other_frames(
     sentence: str, frames: FrameSource, by_id: Mapping[str, CityscapesFrame], rows: Sequence[Row]
 ) -> None:
     """UserError if the frames are another data set; single ones that are missing or changed are recorded later."""

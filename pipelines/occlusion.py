@@ -9,7 +9,7 @@ object if its foot is lower than the object's. The semantic map does not tell th
   object's box, the foot is the lowest of the unbroken columns that stand there: a car hides wholly or not at all,
   though its sill is higher than its wheels, and one farther down the row does not become near.
 
-The hidden pixels leave the object's mask; there the sample keeps the picture and the labels of its frame.
+In the hidden pixels, also those that only its soft edge would reach, the sample keeps the frame's picture and labels.
 """
 
 from __future__ import annotations

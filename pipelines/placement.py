@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 from pydantic import Field
 
-from pipelines.cutout import Cutout, cut, scaled
+from pipelines.cutout import Cutout, scaled
 from pipelines.occlusion import OCCLUDERS, Hiders
 from shards.config import Config
 from shards.labels import NUM_CLASSES
-from shards.patches import Blend, Patch, window
+from shards.patches import Blend, Patch, coverage, window
 
 REFERENCE_HEIGHT: Final = 1024
 """Frame height in pixels that scales, crops and edge widths are given for."""
@@ -41,8 +41,8 @@ class PlacementRules(Config):
     max_enlarge: Positive | None = None
     """Objects are not enlarged beyond this factor on their own pixels; None lets them be as blurred as they come."""
     placement: Literal["uniform", "road", "mixed"] = "uniform"
-    """uniform: anywhere; road: the middle of the object's lower edge on a pixel of `ground`; mixed: one or the other,
-    see `road_share`. A frame without such a pixel falls back to uniform."""
+    """uniform: anywhere; road: the object's foot, the middle one of its lowest pixels, on a pixel of `ground`; mixed:
+    one or the other, see `road_share`. A frame without such a pixel falls back to uniform."""
     road_share: Share = 0.5
     """With mixed placement: the share of objects that stand on the ground."""
     ground: tuple[TrainId, ...] = Field(default=(0, 1), min_length=1)
@@ -65,8 +65,8 @@ class PlacementRules(Config):
     occluders: tuple[TrainId, ...] = OCCLUDERS
     """With occlusion: trainIds of the things that hide."""
     blend: Literal["hard", "feather", "poisson"] = "hard"
-    """hard: a pixel is the object's or the frame's; feather: the edge is softened, its label stays where half is
-    seen; poisson: the object's gradients in the light of the frame (Perez et al., SIGGRAPH 2003), by OpenCV."""
+    """hard: a pixel is the object's or the frame's; feather: the edge is softened, and labelled is what is at least
+    half seen; poisson: the object's gradients in the light of the frame (Perez et al., SIGGRAPH 2003), by OpenCV."""
     feather_px: tuple[Width, Width] = (1.0, 1.0)
     """With feather: least and greatest standard deviation of the soft edge in pixels, drawn uniformly; at frames 1024
     pixels high."""
@@ -79,7 +79,7 @@ class PlacementRules(Config):
     noise: Literal["own", "frame"] = "own"
     """frame: an object with less noise than the frame around it gets the rest (levels: Immerkaer, CVIU 1996)."""
     min_visible: Annotated[int, Field(ge=1)] = 100
-    """Pixels of each object that must be seen in the end, else another draw; at frames 1024 pixels high (a quarter
+    """Labelled pixels that each object must have in the end, else another draw; at frames 1024 pixels high (a quarter
     of it at 512, at least one)."""
 
 
@@ -89,14 +89,16 @@ class Placed:
 
     Attributes:
         patch: its pixels and its place on the board.
+        label: (h, w) bool: the pixels of the patch that show at least half of it.
         scale: factor on the object's own pixels.
         flip: mirrored left to right.
         on_ground: its foot was put on the ground.
-        foot: row of the board on which it stands; below its patch where its own foot is hidden.
-        occluded: pixels of its mask that what is nearer hides.
+        foot: row of the board on which it stands, hidden or not.
+        occluded: pixels that what is nearer takes off its label.
     """
 
     patch: Patch
+    label: Bool[np.ndarray, "h w"]
     scale: float
     flip: bool
     on_ground: bool
@@ -115,7 +117,7 @@ class Board:
         left: column of the crop in the frame.
         top: row of the crop in the frame.
         placed: the objects, from back to front.
-        seen: for each the pixels of its mask that nothing hides, (h, w) bool like the mask.
+        seen: for each the pixels of its label that nothing hides, (h, w) bool like the label.
     """
 
     width: int
@@ -146,17 +148,17 @@ class Board:
         Returns:
             Whether it was put there.
         """
-        patch = item.patch
-        _, part = window(patch.mask.shape, patch.left, patch.top, self.width, self.height)
-        own = np.zeros_like(patch.mask)
-        own[part] = patch.mask[part]
+        patch, label = item.patch, item.label
+        _, part = window(label.shape, patch.left, patch.top, self.width, self.height)
+        own = np.zeros_like(label)
+        own[part] = label[part]
         if int(own.sum()) < min_visible:
             return False
         hidden = []
         for other, seen in zip(self.placed, self.seen, strict=True):
-            # The other one's mask, seen from the upper left corner of this one.
+            # The other one's pixels, seen from the upper left corner of this one.
             left, top = other.patch.left - patch.left, other.patch.top - patch.top
-            here, there = window(seen.shape, left, top, patch.mask.shape[1], patch.mask.shape[0])
+            here, there = window(seen.shape, left, top, label.shape[1], label.shape[0])
             covered = seen[there] & own[here]
             count = int(covered.sum())
             if count and int(seen.sum()) - count < min_visible:
@@ -225,49 +227,53 @@ def draw_place(
     w, h = max(1, round(columns * scale)), max(1, round(rows * scale))
     if rules.inside and (w > width or h > height):
         return None
+    flip = bool(rng.random() < rules.flip)
+    thing = scaled(cutout, w, h, flip=flip)
+    if not thing.mask.any():
+        return None  # so thin that no pixel is half covered
+    own_foot = _foot_of(thing.mask)
     if foot is not None:
-        left, top = foot[0] - w // 2, foot[1] + 1 - h
+        left, top = foot[0] - own_foot[0], foot[1] - own_foot[1]
     elif rules.inside:
         left, top = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
     else:
         left, top = int(rng.integers(width)) - w // 2, int(rng.integers(height)) - h // 2
     if rules.inside and not (0 <= left <= width - w and 0 <= top <= height - h):
         return None
-    flip = bool(rng.random() < rules.flip)
-    thing = scaled(cutout, w, h, flip=flip)
-    if not thing.mask.any():
-        return None  # so thin that no pixel is half covered
     sigma = float(rng.uniform(*rules.feather_px)) * board.unit if rules.blend == "feather" else 0.0
     seed = int(rng.integers(2**32)) if rules.noise == "frame" else 0
     blend = Blend(rules.blend, sigma, rules.style, rules.sharpness, rules.noise, seed)
-    patch, hidden = Patch(thing.rgb, thing.mask, left, top, blend), 0
+    patch = Patch.roomy(thing.rgb, thing.mask, left, top, blend)
+    stands, hidden = top + own_foot[1], 0
+    alpha, label = coverage(patch)
     if hiders is not None:
-        patch, hidden = _behind(patch, board, hiders)
-        if not patch.mask.any():
-            return None
-    return Placed(patch, scale, flip, foot is not None, top + h - 1, hidden)
+        front = _front(patch, stands, board, hiders) & (patch.mask if alpha is None else alpha > 0)
+        if front.any():
+            patch, hidden = replace(patch, hidden=front), int((label & front).sum())
+            label = label & ~front
+    if not label.any():
+        return None
+    return Placed(patch, label, scale, flip, foot is not None, stands, hidden)
 
 
-def _behind(patch: Patch, board: Board, hiders: Hiders) -> tuple[Patch, int]:
-    """Take off what is hidden: the patch in the box around what is left of it, and how many pixels that cost."""
-    foot = patch.top + len(patch.mask) - 1
-    free = np.ones_like(patch.mask)
-    inside, part = window(free.shape, patch.left, patch.top, board.width, board.height)
-    free[part] = ~hiders.hide(inside, foot)
+def _foot_of(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int]:
+    """(column, row) of the pixel that an object stands on: of its lowest ones the middle one."""
+    row = int(np.flatnonzero(mask.any(axis=1))[-1])
+    lowest = np.flatnonzero(mask[row])
+    return int(lowest[lowest.size // 2]), row
+
+
+def _front(patch: Patch, foot: int, board: Board, hiders: Hiders) -> Bool[np.ndarray, "h w"]:
+    """Which pixels of a patch show something that is nearer than an object that stands on row `foot`."""
+    front = np.zeros_like(patch.mask)
+    inside, part = window(front.shape, patch.left, patch.top, board.width, board.height)
+    front[part] = hiders.hide(inside, foot)
     for item in board.placed:
         if item.foot > foot:
-            other = item.patch
-            here, there = window(
-                other.mask.shape, other.left - patch.left, other.top - patch.top, free.shape[1], free.shape[0]
-            )
-            free[here] &= ~other.mask[there]
-    mask = patch.mask & free
-    hidden = int(patch.mask.sum()) - int(mask.sum())
-    if not hidden or not mask.any():
-        return replace(patch, mask=mask), hidden
-    rest = cut(np.where(mask[..., None], patch.rgb, 0).astype(np.uint8), mask)
-    top, left = int(np.flatnonzero(mask.any(axis=1))[0]), int(np.flatnonzero(mask.any(axis=0))[0])
-    return Patch(rest.rgb, rest.mask, patch.left + left, patch.top + top, patch.blend), hidden
+            left, top = item.patch.left - patch.left, item.patch.top - patch.top
+            here, there = window(item.label.shape, left, top, front.shape[1], front.shape[0])
+            front[here] |= item.label[there]
+    return front
 
 
 def _draw_scale(long_side: int, board: Board, rules: PlacementRules, rng: np.random.Generator) -> float:

@@ -7,6 +7,8 @@ mobility (EEG analysis based on time domain properties, 1970) of a picture's gra
 pixels blurred it is 1 / (sqrt(2) s), however strong the edge is and however many there are; so a road with little
 texture does not count as blurred. Both pictures are smoothed before, and what is left of the frame's noise is taken
 off. That it tells how sharp an object should be is a GUESS.
+
+Both measures are sums of whole numbers, brightness in 1/256 of a grey level, so that every processor gets the same.
 """
 
 from __future__ import annotations
@@ -16,15 +18,15 @@ from typing import Final
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Float64, UInt8
 
 from shards.rng import generator
+from shards.soft import averaged
 
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 _NOISE: Final = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-_LAPLACIAN: Final = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
+_FINE: Final = 256  # steps of brightness to a grey level
 _LEAST_SLOPE: Final = 0.05  # mean squared gradient below which a picture is flat
-_EMPTY: Final = 1e-4  # coverage below which a pixel has no colour of its own
 
 MAX_BLUR: Final = 4.0
 """Greatest standard deviation in pixels of an object's blur, which is also at most an eighth of its shorter side.
@@ -55,11 +57,13 @@ def sharpness(
     inner = _eroded(mask)
     if not inner.any():
         return None
-    soft = _softened(luma, mask.astype(np.float32), hypot(_SMOOTH, blur))
-    across, down = np.zeros_like(soft), np.zeros_like(soft)
-    across[:, :-1], down[:-1] = soft[:, 1:] - soft[:, :-1], soft[1:] - soft[:-1]
-    slope = float(np.mean(np.square(across[inner]) + np.square(down[inner]), dtype=np.float64)) - _SLOPE * noise**2
-    bend = float(np.mean(np.square(_filtered(soft, _LAPLACIAN)[inner]), dtype=np.float64)) - _BEND * noise**2
+    soft = np.rint(averaged(_whole(luma), mask, hypot(_SMOOTH, blur)))
+    here = soft[1:-1, 1:-1]
+    across, down = soft[1:-1, 2:] - here, soft[2:, 1:-1] - here
+    bends = across + down + soft[1:-1, :-2] + soft[:-2, 1:-1] - 2 * here
+    count = _FINE**2 * int(np.count_nonzero(inner))
+    slope = (_squares(across, inner) + _squares(down, inner)) / count - _SLOPE * noise**2
+    bend = _squares(bends, inner) / count - _BEND * noise**2
     if slope <= max(_SLOPE * noise**2, _LEAST_SLOPE) or bend <= 0:
         return None
     return sqrt(bend / slope)
@@ -80,13 +84,14 @@ def noise_level(luma: Float32[np.ndarray, "h w"], inner: Bool[np.ndarray, "h w"]
         Grey levels; None without a block half of which counts.
     """
     rows, columns = (side // _BLOCK * _BLOCK for side in luma.shape)
-    answer = np.abs(_filtered(luma, _NOISE)) * inner
-    count = _blocks(inner[:rows, :columns].astype(np.float32))
+    # Whole numbers below 2**24, which float32 holds exactly.
+    answer = np.abs(cv2.filter2D(_whole(luma), cv2.CV_32F, _NOISE)) * inner
+    count = _blocks(inner[:rows, :columns])
     filled = count >= _BLOCK**2 / 2
     if not filled.any():
         return None
     means = _blocks(answer[:rows, :columns])[filled] / count[filled]
-    return sqrt(np.pi / 2) / 6 / _QUARTILE * float(np.quantile(means, 0.25))
+    return sqrt(np.pi / 2) / 6 / _QUARTILE / _FINE * float(np.quantile(means, 0.25))
 
 
 def as_sharp(
@@ -108,7 +113,8 @@ def as_sharp(
     found = sharpness(luma, mask)
     if wanted is None or found is None or found <= wanted:
         return rgb
-    low, high = 0.0, min(MAX_BLUR, min(mask.shape) / 8)
+    _, _, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    low, high = 0.0, min(MAX_BLUR, min(width, height) / 8)
     for _ in range(_STEPS):
         middle = (low + high) / 2
         reached = sharpness(luma, mask, middle)
@@ -116,7 +122,7 @@ def as_sharp(
             low = middle
         else:
             high = middle
-    soft = _softened(rgb.astype(np.float32), mask.astype(np.float32)[..., None], high)
+    soft = averaged(rgb, mask, high)
     return np.where(mask[..., None], np.clip(np.rint(soft), 0, 255), 0).astype(np.uint8)
 
 
@@ -153,6 +159,12 @@ def _luma(rgb: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]:
     return np.asarray(red + green + blue, np.float32)
 
 
+def _squares(array: Float64[np.ndarray, "_ _"], inner: Bool[np.ndarray, "h w"]) -> float:
+    """Sum of squares over the pixels that count, of whole numbers without the border: below 2**53, so exact."""
+    kept = (array * inner[1:-1, 1:-1]).ravel()
+    return float(np.dot(kept, kept))
+
+
 def _eroded(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """The pixels whose eight neighbours all belong to the mask; none at the border."""
     kernel = np.ones((3, 3), np.uint8)
@@ -160,22 +172,13 @@ def _eroded(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     return np.asarray(inner, bool)
 
 
-def _blocks(array: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "rows columns"]:
+def _whole(luma: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """Brightness in whole steps."""
+    return np.rint(luma * np.float32(_FINE))
+
+
+def _blocks(array: np.ndarray) -> Float64[np.ndarray, "rows columns"]:
     """Sums over blocks; the sides are multiples of theirs."""
     rows, columns = (side // _BLOCK for side in array.shape)
-    sums: Float32[np.ndarray, "rows columns"] = array.reshape(rows, _BLOCK, columns, _BLOCK).sum(axis=(1, 3))
-    return sums
-
-
-def _filtered(luma: Float32[np.ndarray, "h w"], kernel: np.ndarray) -> Float32[np.ndarray, "h w"]:
-    return np.asarray(cv2.filter2D(luma, cv2.CV_32F, kernel), np.float32)
-
-
-def _softened(array: np.ndarray, cover: np.ndarray, sigma: float) -> np.ndarray:
-    """Blur what is covered; the rest is not mixed in."""
-    weight = np.maximum(_blurred(cover, sigma), _EMPTY).reshape(cover.shape)
-    return np.asarray(_blurred(array * cover, sigma) / weight, np.float32)
-
-
-def _blurred(array: np.ndarray, sigma: float) -> np.ndarray:
-    return np.asarray(cv2.GaussianBlur(array, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT), np.float32)
+    sums = array.reshape(rows, _BLOCK, columns, _BLOCK).sum(axis=(1, 3), dtype=np.float64)
+    return np.asarray(sums, np.float64)

@@ -29,6 +29,7 @@ __all__ = [
     "encode_json",
     "encode_png",
     "encode_sample",
+    "in_order",
 ]
 
 
@@ -100,14 +101,26 @@ def encode_json(value: Mapping[str, Any]) -> bytes:
 
 def encode_sample(sample: Sample) -> list[tuple[str, bytes]]:
     """The members of a sample in their fixed order: (suffix after ``KEY.``, bytes)."""
-    members = [
-        ("image.png", encode_png(sample.image)),
-        ("anomaly.png", encode_png(sample.anomaly)),
-        ("semantic.png", encode_png(sample.semantic)),
-    ]
-    members += [(f"{name}.png", encode_png(sample.extras[name])) for name in sorted(sample.extras)]
-    members.append(("json", encode_json(sample.meta)))
-    return members
+    extras = {name: encode_png(extra) for name, extra in sample.extras.items()}
+    maps = encode_png(sample.anomaly), encode_png(sample.semantic)
+    return in_order(("png", encode_png(sample.image)), *maps, extras, sample.meta)
+
+
+def in_order(
+    image: tuple[str, bytes], anomaly: bytes, semantic: bytes, extras: Mapping[str, bytes], meta: Mapping[str, Any]
+) -> list[tuple[str, bytes]]:
+    """The files of a sample as they are stored, in their fixed order: (suffix after ``KEY.``, bytes).
+
+    Args:
+        image: the file name's ending, and the file.
+        anomaly: PNG file.
+        semantic: PNG file.
+        extras: PNG files of further maps by name.
+        meta: provenance.
+    """
+    files = [(f"image.{image[0]}", image[1]), ("anomaly.png", anomaly), ("semantic.png", semantic)]
+    files += [(f"{name}.png", extras[name]) for name in sorted(extras)]
+    return [*files, ("json", encode_json(meta))]
 
 
 def decode_sample(key: str, members: Mapping[str, bytes]) -> Sample:

@@ -5,13 +5,16 @@ its colours, its sharpness, its noise and its edge are fitted to the frame is on
 patches can be stored and passed on without the frames (delta sets), and laying them over the frames gives the same
 bytes whoever does it.
 
-Patches are fitted to the frame as it was, not to objects behind them.
+Patches are fitted to the frame as it was, not to objects behind them, and whole: what hides a part of one is taken
+off last, so that nothing of it shines through.
 
-With the frame x, trainIds y, and for each patch colours o and coverage m in 0..1, which is at least 1/2 on its mask:
+With the frame x, trainIds y, and for each patch colours o and coverage m in 0..1:
 
     image    = m * o + (1 - m) * x, rounded to nearest
-    anomaly  = 1 on the mask,    255 elsewhere where y = 255,    0 elsewhere
-    semantic = 255 on the mask,  y elsewhere
+    anomaly  = 1 where m >= 1/2,    255 elsewhere where y = 255,    0 elsewhere
+    semantic = 255 where m >= 1/2,  y elsewhere
+
+m is known without the frame (`coverage`): 1 on the object's mask, softened with the edge, 0 on what is hidden.
 """
 
 from __future__ import annotations
@@ -29,8 +32,8 @@ from shards.camera import as_noisy, as_sharp
 from shards.labels import ANOMALY, IGNORE
 from shards.matching import histogram, reinhard
 from shards.poisson import cloned
+from shards.soft import averaged, blurred
 
-_EMPTY = 1e-4  # coverage below which a pixel has no colour of its own
 _LEAST_AROUND: Final = 16
 
 
@@ -77,10 +80,11 @@ class Patch:
 
     Attributes:
         rgb: (h, w, 3) uint8, zero outside of the mask.
-        mask: (h, w) bool: the pixels that are labelled as the object.
+        mask: (h, w) bool: the object's pixels, with a hard edge and nothing in front.
         left: column of its upper left corner in the frame; what lies outside of the frame is cut off.
         top: row of it.
         blend: how it is fitted.
+        hidden: (h, w) bool: where something stands in front, on the object and beside it; None: nowhere.
     """
 
     rgb: UInt8[np.ndarray, "h w 3"]
@@ -88,6 +92,24 @@ class Patch:
     left: int
     top: int
     blend: Blend = field(default_factory=Blend)
+    hidden: Bool[np.ndarray, "h w"] | None = None
+
+    @classmethod
+    def roomy(
+        cls, rgb: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"], left: int, top: int, blend: Blend
+    ) -> Patch:
+        """An object in a box that its soft edge fits into; a tight one would cut it off."""
+        margin = ceil(3 * blend.sigma) if blend.edge == "feather" else 0
+        if not margin:
+            return cls(rgb, mask, left, top, blend)
+        around = ((margin, margin), (margin, margin))
+        return cls(np.pad(rgb, (*around, (0, 0))), np.pad(mask, around), left - margin, top - margin, blend)
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """(left, top, width, height) of the object itself in the frame."""
+        x, y, width, height = cv2.boundingRect(np.ascontiguousarray(self.mask).view(np.uint8))
+        return self.left + x, self.top + y, width, height
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +119,7 @@ class Layer:
     Attributes:
         rgb: (h, w, 3) uint8 or float32, 0..255.
         alpha: (h, w) float32, 0..1: how much of it is seen; None: all of the mask and nothing else.
-        mask: (h, w) bool.
+        mask: (h, w) bool: the pixels that are labelled: where at least half of it is seen.
         left: column of its upper left corner in the frame.
         top: row of it.
     """
@@ -128,39 +150,45 @@ def fitted(patch: Patch, frame: UInt8[np.ndarray, "H W 3"]) -> Layer:
             rgb = as_noisy(rgb, mask, place, blend.seed) if blend.noise == "frame" else rgb
     if blend.edge == "poisson":
         rgb = cloned(rgb, mask, patch.left, patch.top, frame)
-    layer = Layer(rgb, None, mask, patch.left, patch.top)
-    return feathered(layer, blend.sigma) if blend.edge == "feather" else layer
+    alpha, seen = coverage(patch)
+    if alpha is None:
+        return Layer(rgb, None, seen, patch.left, patch.top)
+    # Outside of the old edge the object's own colours are continued, so the soft rim shows no foreign background.
+    continued = averaged(rgb, mask, blend.sigma)
+    colors = np.where(mask[..., None], rgb, continued).astype(np.float32)
+    return Layer(colors, alpha, seen, patch.left, patch.top)
+
+
+def coverage(patch: Patch) -> tuple[Float32[np.ndarray, "h w"] | None, Bool[np.ndarray, "h w"]]:
+    """How much of an object is seen where, whatever the frame.
+
+    A soft edge is the hard one, blurred with a Gaussian. It goes through the old edge where that is straight; corners
+    and whatever is thinner than 1.35 sigma fall below one half and lose their label.
+
+    Returns:
+        (h, w) float32, 0..1, or None where every pixel is the object's or the frame's; and (h, w) bool: the pixels
+        that show at least half of it, which are labelled.
+    """
+    free = None if patch.hidden is None else ~patch.hidden
+    if patch.blend.edge != "feather" or patch.blend.sigma <= 0:
+        return None, patch.mask if free is None else patch.mask & free
+    exact = blurred(patch.mask, patch.blend.sigma)
+    exact[exact < 1 / 512] = 0  # nobody sees it
+    if free is not None:
+        exact *= free
+    return exact.astype(np.float32), exact >= 0.5
 
 
 def surroundings(patch: Patch, width: int, height: int) -> tuple[slice, slice]:
     """The part of a frame that tells how sharp and noisy it is around a patch.
 
     Returns:
-        (rows, columns): its box and half of its longer side on each side, at least 16 pixels.
+        (rows, columns): the object's box and half of its longer side on each side, at least 16 pixels.
     """
-    rows, columns = patch.mask.shape
+    left, top, columns, rows = patch.box
     margin = max(_LEAST_AROUND, max(rows, columns) // 2)
     wide = (rows + 2 * margin, columns + 2 * margin)
-    return window(wide, patch.left - margin, patch.top - margin, width, height)[0]
-
-
-def feathered(layer: Layer, sigma: float) -> Layer:
-    """Soften a hard edge with a Gaussian of `sigma` pixels; the mask stays where half is seen.
-
-    Outside of the old edge the object's own colours are continued, so the soft rim shows no foreign background.
-    """
-    if sigma <= 0:
-        return layer
-    margin = ceil(3 * sigma)
-    around = ((margin, margin), (margin, margin))
-    mask = np.pad(layer.mask, around)
-    cover = mask.astype(np.float32)
-    rgb = np.pad(layer.rgb.astype(np.float32), (*around, (0, 0)))
-    alpha = _blurred(cover, sigma)
-    continued = _blurred(rgb * cover[..., None], sigma) / np.maximum(alpha, _EMPTY)[..., None]
-    colors = np.where(mask[..., None], rgb, np.clip(continued, 0, 255)).astype(np.float32)
-    seen = np.where(alpha < 1 / 512, np.float32(0), alpha)
-    return Layer(colors, seen, mask, layer.left - margin, layer.top - margin)
+    return window(wide, left - margin, top - margin, width, height)[0]
 
 
 def lay(
@@ -219,7 +247,3 @@ def window(
     y0, y1 = max(top, 0), max(min(top + rows, height), max(top, 0))
     x0, x1 = max(left, 0), max(min(left + columns, width), max(left, 0))
     return (slice(y0, y1), slice(x0, x1)), (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
-
-
-def _blurred(array: np.ndarray, sigma: float) -> np.ndarray:
-    return np.asarray(cv2.GaussianBlur(array, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT), np.float32)

@@ -21,10 +21,11 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from shards.soft import averaged
+
 _EATEN: Final = 3  # pixels that seamlessClone takes off a mask
 _MARGIN: Final = _EATEN + 2  # and a frame of zeros around it, which it expects
 _REACH: Final = 2.0  # pixels: standard deviation of the Gaussian that continues colours over the old edge
-_EMPTY: Final = 1e-4
 
 
 def cloned(
@@ -48,22 +49,14 @@ def cloned(
     """
     height, width = mask.shape
     around = ((_MARGIN, _MARGIN), (_MARGIN, _MARGIN))
-    cover = np.pad(mask, around).astype(np.float32)
-    colors = np.pad(rgb, (*around, (0, 0)))
-    source = np.where(cover[..., None] > 0, colors, _continued(colors, cover)).astype(np.uint8)
+    cover, colors = np.pad(mask, around), np.pad(rgb, (*around, (0, 0)))
+    source = np.where(cover[..., None], colors, np.rint(averaged(colors, cover, _REACH))).astype(np.uint8)
     rows = np.clip(np.arange(top - _MARGIN, top + height + _MARGIN), 0, len(frame) - 1)
     columns = np.clip(np.arange(left - _MARGIN, left + width + _MARGIN), 0, frame.shape[1] - 1)
     target = np.ascontiguousarray(frame[rows[:, None], columns])
-    wide = cv2.dilate((cover > 0).astype(np.uint8) * 255, np.ones((3, 3), np.uint8), iterations=_EATEN)
+    wide = cv2.dilate(cover.astype(np.uint8) * 255, np.ones((3, 3), np.uint8), iterations=_EATEN)
     x, y, box_width, box_height = cv2.boundingRect(wide)
     middle = (x + box_width // 2, y + box_height // 2)  # of the box, as seamlessClone counts, so that nothing moves
     mixed = cv2.seamlessClone(source, target, np.asarray(wide, np.uint8), middle, cv2.NORMAL_CLONE)
     inside = np.asarray(mixed, np.uint8)[_MARGIN : _MARGIN + height, _MARGIN : _MARGIN + width]
     return np.where(mask[..., None], inside, 0).astype(np.uint8)
-
-
-def _continued(colors: UInt8[np.ndarray, "h w 3"], cover: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
-    """The colours near the edge, for the pixels outside of it."""
-    weight = cv2.GaussianBlur(cover, (0, 0), _REACH, borderType=cv2.BORDER_CONSTANT)
-    sums = cv2.GaussianBlur(colors * cover[..., None], (0, 0), _REACH, borderType=cv2.BORDER_CONSTANT)
-    return np.asarray(np.clip(np.rint(sums / np.maximum(weight, _EMPTY)[..., None]), 0, 255), np.uint8)

@@ -141,7 +141,7 @@ def anomalymix(
     coco_split: Annotated[str, typer.Option("--coco-split", help="Split of COCO.")] = "train2017",
     split: Split = "train",
     preset: Annotated[
-        Literal["pebal", "rpl", "rba", "multishift", "style-aligned"] | None,
+        Literal["pebal", "rpl", "rba", "mask2anomaly", "multishift", "style-aligned"] | None,
         typer.Option(help="A published variant; default: single clean objects, log-uniform sizes."),
     ] = None,
     license_filter: Annotated[

@@ -17,16 +17,23 @@ objects the later one lies in front.
 What the originals disagree about are fields; `PRESETS` holds their settings:
 
 ===========  =======================  =======================  ===================  ========================
-             PEBAL                    RPL                      RbA                  MultiShift
+             PEBAL                    RPL                      RbA, Mask2Anomaly    MultiShift
 ===========  =======================  =======================  ===================  ========================
 pasted       all objects of one       all objects of one       all objects of one   one class of one picture
              picture at once          picture at once          picture at once
-probability  297 of 3272              1                        .1 (its code: .2)    1
+probability  297 of 3272              1                        .1 and .2            1
 scale        native                   .1, .125, .25, .5 twice  native               .1, .2, ... 1
                                       as often, .75
 place        uniform in the frame     uniform in a crop of     uniform in the       uniform in a crop of 700
                                       700                      frame
 ===========  =======================  =======================  ===================  ========================
+
+RbA's configuration says .1, its code .2, which is what `mask2anomaly` does; all else is the same in both.
+
+The originals paste once and keep whatever comes of it, so their presets ask for one visible pixel, not for 100
+(`min_visible`). One thing stays otherwise: where a draw gives none (a picture that cannot be read, an object that
+shrinks to nothing), another one is made (`max_tries`). For want of room none is: COCO's pictures have at most 640
+pixels a side.
 
 Scales and crops are those of frames 1024 pixels high and follow `size`, so that an object takes the same share of the
 picture whatever the frames are scaled to. Mirroring, scaling and cropping of the mixed picture are the training's
@@ -81,6 +88,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "scale": "native",
         "long_side": None,
         "flip": 0.0,
+        "min_visible": 1,
     },
     # RPL: .5 is drawn twice as often; the probability is decided per batch there, per sample here.
     "rpl": {
@@ -91,8 +99,9 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "long_side": None,
         "crop": 700,
         "flip": 0.0,
+        "min_visible": 1,
     },
-    # RbA: as PEBAL; its configuration says .1, its code .2. What is larger than the frame is skipped.
+    # RbA: as PEBAL. It skips what is larger than the frame, which no picture of COCO is.
     "rba": {
         "unit": "image",
         "probability": 0.1,
@@ -100,6 +109,17 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "scale": "native",
         "long_side": None,
         "flip": 0.0,
+        "min_visible": 1,
+    },
+    # Mask2Anomaly: as RbA, more often. The default of RbA's code is the same.
+    "mask2anomaly": {
+        "unit": "image",
+        "probability": 0.2,
+        "objects": (1, 1),
+        "scale": "native",
+        "long_side": None,
+        "flip": 0.0,
+        "min_visible": 1,
     },
     # MultiShift: its list of pictures by class is not public; that of Meta-OOD is assumed (GUESS).
     "multishift": {
@@ -110,6 +130,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "long_side": None,
         "crop": 700,
         "flip": 0.0,
+        "min_visible": 1,
     },
     # Style-aligned augmentation: "only non-occluded objects", probability .1. Number, scale, place and mirroring are
     # not stated (GUESS: PEBAL's). Its style transfer (ISSA) is not public: Reinhard stands in (GUESS).
@@ -121,6 +142,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "long_side": None,
         "style": "reinhard",
         "flip": 0.0,
+        "min_visible": 1,
     },
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import ceil
 from typing import Any, Final
 
 import numpy as np
@@ -124,11 +123,8 @@ def _needed(delta: Delta, box: Box) -> Box:
 
 
 def _meets(patch: Patch, width: int, height: int) -> bool:
-    """Whether an object, its soft edge included, shows in a picture of this size."""
-    margin = ceil(3 * patch.blend.sigma) if patch.blend.edge == "feather" else 0
-    rows, columns = patch.mask.shape
-    shape = rows + 2 * margin, columns + 2 * margin
-    seen, _ = window(shape, patch.left - margin, patch.top - margin, width, height)
+    """Whether an object, its soft edge included, may show in a picture of this size."""
+    seen, _ = window(patch.mask.shape, patch.left, patch.top, width, height)
     return all(part.start < part.stop for part in seen)
 
 

@@ -3,7 +3,8 @@
 ::
 
     KEY.patches.png   the objects below each other, cut out, scaled and mirrored, black around them: (H, W, 3)
-    KEY.masks.png     which pixels are theirs: 255, elsewhere 0: (H, W)
+    KEY.masks.png     which pixels are theirs: 255, or 128 where something stands in front; 64 where it does beside
+                      them, within reach of a soft edge; elsewhere 0: (H, W)
     KEY.json          the sample's meta without `pixels`, and under "delta" the size of the frame, the rectangle of it
                       that the sample shows, and for each object its size, its place and how it is fitted
 
@@ -19,6 +20,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, Final
 
 import numpy as np
+from jaxtyping import UInt8
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shards.codec import decode_image, decode_map, encode_json, encode_png
@@ -29,7 +31,10 @@ from shards.writer import Members
 LAYOUT: Final = "delta"
 """What a manifest's packing calls this layout."""
 
-_SEEN = 255  # a mask's pixels
+# A mask's pixels.
+_SEEN: Final = 255
+_HIDDEN: Final = 128
+_BESIDE: Final = 64
 
 _Side = Annotated[int, Field(ge=1, le=65536)]
 _Place = Annotated[int, Field(ge=-(2**31), lt=2**31)]
@@ -88,7 +93,7 @@ def encode_delta(delta: Delta) -> tuple[Members, dict[str, Any]]:
     for patch in delta.patches:
         h, w = patch.mask.shape
         rgb[rows : rows + h, :w] = patch.rgb
-        mask[rows : rows + h, :w] = patch.mask * np.uint8(_SEEN)
+        mask[rows : rows + h, :w] = _stored(patch)
         objects.append(
             {"left": patch.left, "top": patch.top, "width": w, "height": h, "blend": patch.blend.as_json()}
         )
@@ -125,17 +130,22 @@ def decode_delta(key: str, members: Mapping[str, bytes]) -> Delta:
     size = max((item.width for item in laid.patches), default=1), sum(item.height for item in laid.patches) or 1
     if rgb.shape[:2] != size[::-1] or mask.shape != size[::-1]:
         raise BadInput("bad-delta", f"{key}: patches, masks and their sizes do not fit together")
-    if mask.dtype != np.uint8 or ((mask != 0) & (mask != _SEEN)).any() or rgb[mask == 0].any():
-        raise BadInput("bad-delta", f"{key}: a mask holds something other than 0 and 255, or a patch leaves its mask")
-    seen, rows, patches = mask == _SEEN, 0, []
+    own, hidden = (mask == _SEEN) | (mask == _HIDDEN), (mask == _HIDDEN) | (mask == _BESIDE)
+    if mask.dtype != np.uint8 or (mask[~(own | hidden)] != 0).any() or rgb[~own].any():
+        raise BadInput(
+            "bad-delta", f"{key}: a mask holds something other than 0, 64, 128 and 255, or a patch leaves its mask"
+        )
+    rows, covered, patches = 0, 0, list[Patch]()
     for item in laid.patches:
         part = np.s_[rows : rows + item.height, : item.width]
-        patch = Patch(rgb[part], seen[part], item.left, item.top, item.blend)
+        front = hidden[part] if hidden[part].any() else None
+        patch = Patch(rgb[part], own[part], item.left, item.top, item.blend, front)
         if not _is_laid(patch, laid.frame):
             raise BadInput("bad-delta", f"{key}: a patch without pixels, or fitted in no possible way")
         patches.append(patch)
+        covered += int(np.count_nonzero(mask[part]))
         rows += item.height
-    if sum(np.count_nonzero(patch.mask) for patch in patches) != np.count_nonzero(seen):
+    if covered != np.count_nonzero(mask):
         raise BadInput("bad-delta", f"{key}: a mask reaches beyond its object")
     return Delta(meta, tuple(patches), laid.frame, laid.crop)
 
@@ -158,6 +168,15 @@ def size_of(row: Mapping[str, Any]) -> tuple[int, int] | None:
     except (KeyError, ValidationError):
         return None
     return found.crop[2:] if found.crop else found.frame
+
+
+def _stored(patch: Patch) -> UInt8[np.ndarray, "h w"]:
+    """What masks.png has of a patch."""
+    own = patch.mask.astype(np.uint8)
+    if patch.hidden is None:
+        return own * np.uint8(_SEEN)
+    table = np.array([[0, _SEEN], [_BESIDE, _HIDDEN]], np.uint8)
+    return np.asarray(table[patch.hidden.astype(np.uint8), own], np.uint8)
 
 
 def _member(key: str, members: Mapping[str, bytes], name: str) -> bytes:

@@ -5,7 +5,7 @@ import pytest
 
 from pipelines.cutout import Cutout, cut, eroded, scaled
 from shards.errors import BadInput
-from shards.patches import Layer, feathered, lay
+from shards.patches import Blend, Patch, fitted, lay
 
 
 def ring() -> Cutout:
@@ -52,7 +52,8 @@ def test_no_background_leaks_at_any_scale(width: int, height: int) -> None:
     maps = np.zeros(image.shape[:2], np.uint8)
     thing = scaled(ring(), width, height, flip=False)
     for sigma in (0.0, 1.0, 2.5):
-        lay(feathered(Layer(thing.rgb, None, thing.mask, 10, 10), sigma), image, maps, maps)
+        patch = Patch.roomy(thing.rgb, thing.mask, 10, 10, Blend("feather", sigma))
+        lay(fitted(patch, image), image, maps, maps)
     assert image[..., 2].max() <= 1
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from pipelines.cutout import Cutout
 from pipelines.occlusion import OCCLUDERS, Hiders
 from pipelines.placement import Board, Placed, PlacementRules, draw_place, hiders_of
 from shards.labels import TRAIN_CLASSES
-from shards.patches import Patch
+from shards.patches import fitted, lay, window
 from shards.rng import generator
 
 ROAD, POLE, LIGHT, PERSON, CAR, BICYCLE, VOID = 0, 5, 6, 11, 13, 18, 255
@@ -96,12 +98,14 @@ def street() -> np.ndarray:
     return semantic
 
 
-def put(semantic: np.ndarray, left: int, top: int, side: int = 20, board: Board | None = None) -> Placed | None:
+def put(
+    semantic: np.ndarray, left: int, top: int, side: int = 20, board: Board | None = None, **fields: Any
+) -> Placed | None:
     """A square laid at one place, by rules that leave no choice."""
     board = board or Board(semantic.shape[1], semantic.shape[0], semantic.shape[0])
     rules = PlacementRules(
         long_side=None, scale=(1024 / board.frame_height,), placement="road", perspective=False, flip=0.0,
-        inside=False, occlusion=True,
+        inside=False, occlusion=True, **fields,
     )  # fmt: skip
     thing = Cutout(np.full((side, side, 3), 200, np.uint8), np.ones((side, side), bool))
     ground = np.array([(top + side - 1) * board.width + left + side // 2])
@@ -110,10 +114,8 @@ def put(semantic: np.ndarray, left: int, top: int, side: int = 20, board: Board 
 
 def covered(placed: Placed, shape: tuple[int, ...]) -> np.ndarray:
     out = np.zeros(shape, bool)
-    rows, columns = placed.patch.mask.shape
-    out[placed.patch.top : placed.patch.top + rows, placed.patch.left : placed.patch.left + columns] = (
-        placed.patch.mask
-    )
+    inside, part = window(placed.label.shape, placed.patch.left, placed.patch.top, shape[1], shape[0])
+    out[inside] = placed.label[part]
     return out
 
 
@@ -136,18 +138,41 @@ def test_what_stands_nearer_hides(left: int, top: int, hidden: int) -> None:
     placed = put(semantic, left, top)
     assert placed is not None
     assert placed.occluded == hidden
-    assert placed.patch.mask.sum() == 400 - hidden
+    assert placed.label.sum() == 400 - hidden
     assert placed.foot == top + 19
     square = np.zeros(semantic.shape, bool)
     square[top : top + 20, left : left + 20] = True
     seen = covered(placed, semantic.shape)
     assert not (seen & ~square).any()
     assert set(np.unique(semantic[square & ~seen])) <= {POLE, LIGHT, PERSON, CAR}
-    # In the box around what is left, black where it is hidden.
-    assert placed.patch.mask.any(axis=0)[[0, -1]].all()
-    assert placed.patch.mask.any(axis=1)[[0, -1]].all()
-    assert not placed.patch.rgb[~placed.patch.mask].any()
-    assert (placed.patch.rgb[placed.patch.mask] == 200).all()
+    # The object itself is kept whole, so that its colours are fitted as if nothing were in front.
+    assert placed.patch.mask.all()
+    assert (placed.patch.rgb == 200).all()
+    assert (placed.patch.hidden is None) == (hidden == 0)
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 4.0])
+@pytest.mark.parametrize(("left", "top"), [(42, 30), (54, 30), (27, 30), (125, 38), (8, 9), (90, 70)])
+def test_a_soft_edge_does_not_smear_over_what_hides(left: int, top: int, sigma: float) -> None:
+    semantic = street()
+    fields = {"blend": "feather", "feather_px": (sigma * 10.24, sigma * 10.24)}
+    soft, free = put(semantic, left, top, **fields), put(np.zeros_like(semantic), left, top, **fields)
+    assert soft is not None
+    assert free is not None
+    frame = np.full((100, 200, 3), 20, np.uint8)
+    image, anomaly, maps = frame.copy(), np.zeros_like(semantic), semantic.copy()
+    lay(fitted(soft.patch, frame), image, anomaly, maps)
+    nearer = Hiders.of(semantic).hide((slice(0, 100), slice(0, 200)), top + 19)
+    assert nearer.any() == (top < 70)
+    np.testing.assert_array_equal(image[nearer], frame[nearer])
+    assert not anomaly[nearer].any()
+    np.testing.assert_array_equal(anomaly == 1, covered(soft, semantic.shape))
+    np.testing.assert_array_equal(maps[anomaly == 0], semantic[anomaly == 0])
+    # Beside what hides, the object is as it would be with nothing in front.
+    whole = frame.copy()
+    lay(fitted(free.patch, frame), whole, np.zeros_like(semantic), semantic.copy())
+    np.testing.assert_array_equal(image[~nearer], whole[~nearer])
+    assert soft.occluded == free.label.sum() - soft.label.sum()
 
 
 def test_of_a_row_of_cars_the_part_behind_an_object_counts() -> None:
@@ -189,4 +214,3 @@ def test_crops_know_feet_outside_of_them() -> None:
     placed = put(semantic, 2, 5, board=crop)
     assert placed is not None
     assert placed.occluded == 20 * 3
-    assert placed.patch == Patch(*(getattr(placed.patch, name) for name in ("rgb", "mask", "left", "top", "blend")))

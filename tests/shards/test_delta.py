@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,13 @@ def base() -> Sample:
     return Sample("frame", image, np.where(semantic == 255, np.uint8(255), np.uint8(0)), semantic, meta={})
 
 
+def hidden(item: Patch) -> Patch:
+    """The same with something in front of its left half and beside it."""
+    front = np.zeros_like(item.mask)
+    front[:, : item.mask.shape[1] // 2] = True
+    return replace(item, hidden=front)
+
+
 SEVERAL = Delta(
     META,
     (
@@ -47,6 +55,8 @@ SEVERAL = Delta(
         patch(1, 20, 4, -6, 40, edge="feather", sigma=1.25),
         patch(2, 1, 1, 63, 47, match="reinhard", seed=2**32 - 1),
         patch(3, 12, 12, 30, 20, edge="poisson", sharpness="frame", noise="frame", seed=7),
+        hidden(patch(4, 11, 9, 20, 8, edge="feather", sigma=2.0, noise="frame", seed=3)),
+        hidden(patch(5, 8, 9, 50, 30)),
     ),
     FRAME,
 )
@@ -66,6 +76,7 @@ def test_there_and_back(delta: Delta) -> None:
         np.testing.assert_array_equal(one.rgb, other.rgb)
         np.testing.assert_array_equal(one.mask, other.mask)
         assert (one.left, one.top, one.blend) == (other.left, other.top, other.blend)
+        np.testing.assert_array_equal(one.hidden, other.hidden)
     assert encode_delta(found)[0] == members
 
 

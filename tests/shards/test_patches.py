@@ -1,37 +1,71 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import exp
 
 import cv2
 import numpy as np
 import pytest
 
-from shards.patches import Blend, Layer, Patch, feathered, fitted, lay, rows_touched, surroundings, window
+from shards.patches import Blend, Layer, Patch, coverage, fitted, lay, rows_touched, surroundings, window
 
 
-def square(side: int = 9) -> Layer:
-    return Layer(np.full((side, side, 3), 200, np.uint8), None, np.ones((side, side), bool), 3, 3)
+def soft(mask: np.ndarray, sigma: float, hidden: np.ndarray | None = None) -> Patch:
+    """A grey object with a soft edge, its box wide enough for it; nothing of `hidden` lies outside of the mask's."""
+    grey = np.where(mask[..., None], np.uint8(200), np.uint8(0)) * np.ones(3, np.uint8)
+    patch = Patch.roomy(grey, mask, 0, 0, Blend("feather", sigma))
+    return patch if hidden is None else replace(patch, hidden=np.pad(hidden, -patch.left))
 
 
-def test_feather_keeps_the_mask_and_softens_the_edge() -> None:
-    soft = feathered(square(), 1.0)
-    assert (soft.left, soft.top, soft.mask.shape, soft.mask.sum()) == (0, 0, (15, 15), 81)
+def test_feather_softens_the_edge_around_the_old_one() -> None:
+    patch = replace(soft(np.ones((9, 9), bool), 1.0), left=0, top=0)
+    layer = fitted(patch, np.zeros((15, 15, 3), np.uint8))
     image, anomaly, semantic = (
         np.zeros((15, 15, 3), np.uint8),
         np.zeros((15, 15), np.uint8),
         np.zeros((15, 15), np.uint8),
     )
-    lay(soft, image, anomaly, semantic)
+    lay(layer, image, anomaly, semantic)
     profile = image[7, :, 0].astype(int)
     assert profile[7] == 200
     assert (np.diff(profile[:8]) >= 0).all()
-    # Half is seen between the last pixel outside and the first one inside.
+    # Half is seen between the last pixel outside and the first one inside; of the corners, less.
     assert profile[2] < 100 < profile[3]
-    assert (anomaly[3:12, 3:12] == 1).all()
-    assert anomaly.sum() == 81
-    assert (semantic == 255).sum() == 81
-    hard = square()
-    assert feathered(hard, 0.0) is hard
+    wanted = np.zeros((15, 15), np.uint8)
+    wanted[3:12, 3:12] = 1
+    wanted[np.ix_((3, 11), (3, 11))] = 0
+    np.testing.assert_array_equal(anomaly, wanted)
+    np.testing.assert_array_equal(semantic, wanted * 255)
+    assert coverage(replace(patch, blend=Blend("feather", 0.0)))[0] is None
+
+
+def shapes() -> list[np.ndarray]:
+    rng = np.random.default_rng(3)
+    cross = np.zeros((15, 21), bool)
+    cross[7], cross[:, 9:11] = True, True
+    return [np.ones((12, 1), bool), np.ones((2, 20), bool), np.ones((1, 1), bool), cross, rng.random((14, 17)) < 0.5]
+
+
+@pytest.mark.parametrize("shape", range(5))
+@pytest.mark.parametrize("sigma", [0.3, 1.0, 2.0, 6.0])
+@pytest.mark.parametrize("behind", [False, True])
+def test_labelled_is_what_is_at_least_half_seen(shape: int, sigma: float, behind: bool) -> None:
+    """Against a loop over pixels, for thin things and soft edges above all."""
+    mask = shapes()[shape]
+    hidden = np.zeros_like(mask)
+    hidden[:, : (mask.shape[1] + 1) // 2] = behind
+    patch = soft(mask, sigma, hidden if behind else None)
+    layer = fitted(patch, np.zeros((8, 8, 3), np.uint8))
+    assert layer.alpha is not None
+    total = sum(exp(-(n**2) / (2 * sigma**2)) for n in range(-60, 61)) ** 2
+    for y, x in np.ndindex(layer.mask.shape):
+        seen = sum(exp(-((y - v) ** 2 + (x - u) ** 2) / (2 * sigma**2)) / total for v, u in np.argwhere(patch.mask))
+        if behind and patch.hidden is not None and patch.hidden[y, x]:
+            seen = 0.0
+        assert abs(float(layer.alpha[y, x]) - seen) < 3e-3
+        if abs(seen - 0.5) > 3e-3:
+            assert layer.mask[y, x] == (seen >= 0.5)
+    np.testing.assert_array_equal(layer.mask, layer.alpha >= 0.5)
 
 
 @pytest.mark.parametrize("hard", [True, False])
@@ -144,7 +178,7 @@ def test_what_of_the_frame_is_read(blend: Blend) -> None:
     frame, patch = soft_scene()
     patch = replace(patch, blend=blend)
     rows, columns = surroundings(patch, 200, 160)
-    assert (rows, columns) == (slice(40, 120), slice(70, 150))  # half of 40 on each side
+    assert (rows, columns) == (slice(44, 116), slice(74, 146))  # half of the disc's 36 on each side
     near = np.zeros((160, 200), bool)
     near[rows, columns] = True
     other = 255 - frame[::-1, ::-1] // 2

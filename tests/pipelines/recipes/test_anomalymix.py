@@ -213,6 +213,29 @@ def test_on_the_road() -> None:
     assert sides == {(26, 26)}
 
 
+@pytest.mark.parametrize("blend", ["hard", "feather"])
+def test_the_foot_of_the_object_stands_on_the_road_not_its_box(blend: str) -> None:
+    """A leaning thing, whose lowest pixels lie at one end of its box, on a road as narrow as its foot."""
+    mask = np.zeros((40, 40), bool)
+    for row in range(36):  # nothing of it in the lowest rows
+        mask[row, 35 - row : 40 - row] = True
+    thing = Cutout(np.where(mask[..., None], np.uint8(200), np.uint8(0)) * np.ones(3, np.uint8), mask)
+    semantic = np.full((128, 256), 2, np.uint8)
+    semantic[60:, 120:123] = 0
+    config = AnomalyMixConfig(long_side=(0.2, 0.3), placement="road", perspective=False, blend=blend)
+    rng, ground, ends = generator(3, "test"), np.flatnonzero(semantic == 0), set()
+    for _ in range(60):
+        placed = draw_place(thing, board(semantic), ground, config, rng)
+        if placed is None:
+            continue
+        y, x = np.nonzero(placed.patch.mask)
+        assert placed.foot == placed.patch.top + y.max()
+        feet = x[y == y.max()] + placed.patch.left
+        assert semantic[placed.foot, feet[len(feet) // 2]] == 0
+        ends.add(placed.flip)
+    assert ends == {False, True}
+
+
 def test_mixed_places_and_no_road(sources: Sources) -> None:
     semantic = np.full((64, 128), 2, np.uint8)
     semantic[60:] = 0
@@ -268,10 +291,12 @@ def test_crop(sources: Sources) -> None:
 def test_feather_and_style_change_pixels_not_labels(sources: Sources) -> None:
     plain = make(mix(sources, objects=(1, 1), flip=0.0), 2, 0)
     soft = make(mix(sources, objects=(1, 1), flip=0.0, blend="feather", feather_px=(16.0, 16.0)), 2, 0)
-    np.testing.assert_array_equal(plain.anomaly, soft.anomaly)
+    x, y, w, h = plain.meta["objects"][0]["box"]
+    rounded = plain.anomaly.copy()
+    rounded[np.ix_((y, y + h - 1), (x, x + w - 1))] = 0
+    np.testing.assert_array_equal(soft.anomaly, rounded)  # of the corners less than half is seen
     changed = (plain.image != soft.image).any(axis=2)
     assert changed.any()
-    x, y, w, h = plain.meta["objects"][0]["box"]
     away = np.ones_like(changed)
     away[max(0, y - 3) : y + h + 3, max(0, x - 3) : x + w + 3] = False
     assert not changed[away].any()
@@ -381,16 +406,20 @@ def test_presets_differ_as_the_papers_do() -> None:
         "pebal": "image",
         "rpl": "image",
         "rba": "image",
+        "mask2anomaly": "image",
         "multishift": "class",
         "style-aligned": "object",
     }
     assert configs["pebal"].probability == pytest.approx(0.0908, abs=1e-4)
-    assert [configs[name].probability for name in ("rpl", "rba", "multishift", "style-aligned")] == [1, 0.1, 1, 0.1]
+    names = ("rpl", "rba", "mask2anomaly", "multishift", "style-aligned")
+    assert [configs[name].probability for name in names] == [1, 0.1, 0.2, 1, 0.1]
+    # Nothing is too small for the originals: what shows a single pixel stays.
+    assert all(config.min_visible == 1 for config in configs.values())
     assert configs["rpl"].scale == (0.25, 0.5, 0.5, 0.75, 0.1, 0.125)
     assert configs["multishift"].scale == pytest.approx(np.arange(1, 11) / 10)
-    assert [configs[name].scale for name in ("pebal", "rba", "style-aligned")] == ["native"] * 3
-    assert [config.crop for config in configs.values()] == [None, 700, None, 700, None]
-    assert [config.style for config in configs.values()] == ["none"] * 4 + ["reinhard"]
+    assert [configs[name].scale for name in ("pebal", "rba", "mask2anomaly", "style-aligned")] == ["native"] * 4
+    assert [config.crop for config in configs.values()] == [None, 700, None, None, 700, None]
+    assert [config.style for config in configs.values()] == ["none"] * 5 + ["reinhard"]
     # Meta-OOD leaves COCO's trains in; we do not.
     assert "train" in STREET_CATEGORIES
     assert all(config.exclude_categories == STREET_CATEGORIES for config in configs.values())
@@ -437,6 +466,17 @@ def test_catalogue() -> None:
     with pytest.raises(UserError, match="no preset 'x'; it has none"):
         find_preset("cityscapes", "x")
     assert find_preset("anomalymix", None) == {}
+
+
+def test_presets_paste_what_is_small(sources: Sources) -> None:
+    fields = {**PRESETS["pebal"], "unit": "object", "min_area": 0, "probability": 1.0}
+    recipe = AnomalyMix.open(AnomalyMixConfig(**fields), sources)
+    small = AnomalyMix.open(AnomalyMixConfig(**{**fields, "scale": (1.0,)}), sources)
+    for index in range(6):  # in frames 64 pixels high, native objects are 1 to 4 pixels large
+        for mixed in (make(recipe, 0, index), make(small, 0, index)):
+            assert len(mixed.meta["objects"]) == 1
+            assert 1 <= mixed.meta["objects"][0]["pixels"] <= 4
+            assert not mixed.meta["rejected"]
 
 
 @pytest.mark.real
