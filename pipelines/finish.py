@@ -13,9 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, overload
 
-from pipelines.folder import WORK, ShardTask, clear, noted
+from pipelines.folder import clear, refuse_others_work
 from pipelines.notes import Note, copy_rejects, copy_rows
 from pipelines.recipe import Recipe
+from pipelines.tasks import WORK, ShardTask, noted
 from shards.documents import write_documents
 from shards.errors import UserError
 from shards.manifest import REJECTS, SAMPLES, Manifest, write_manifest
@@ -74,6 +75,7 @@ def finish(
     write_atomically(out / SAMPLES, write_rows)
     write_atomically(out / REJECTS, write_rejects)
     write_documents(out, manifest, _Rows(out / SAMPLES, manifest.samples))
+    refuse_others_work(out, plan)
     write_manifest(out, manifest)
     clear(out)
     return manifest

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from pipelines.folder import ShardTask
+from pipelines.tasks import ShardTask
 from pipelines.work import Job, make_shard
 from shards.errors import UserError
 from shards.progress import track

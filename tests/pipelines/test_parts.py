@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from pipelines.engine import build
-from pipelines.folder import claimed, shard_tasks
+from pipelines.folder import claimed
 from pipelines.recipe import Sources
 from pipelines.recipes.cityscapes import CityscapesConfig, CityscapesRecipe
+from pipelines.tasks import shard_tasks
 from shards.errors import UserError
 from shards.manifest import read_manifest
 from shards.verify import broken_shards
@@ -37,12 +38,12 @@ def whole(tmp_path: Path, sources: Sources) -> dict[str, bytes]:
 def test_the_last_part_completes_the_set(tmp_path: Path, sources: Sources, whole: dict[str, bytes]) -> None:
     out = tmp_path / "out"
     first = build(plain(sources), out, **NUMBERS, shards=(3, None))
-    assert (first.shards, first.samples, first.missing, first.complete) == (2, 4, 3, False)
+    assert (first.shards, first.samples, first.missing, first.complete, first.whole) == (2, 4, 3, False, False)
     assert not (out / "manifest.json").exists()
     again = build(plain(sources), out, **NUMBERS, shards=(3, 5))
     assert (again.resumed, again.missing) == (2, 3)
     last = build(plain(sources), out, **NUMBERS, shards=(None, 3))
-    assert (last.samples, last.shards, last.missing) == (10, 5, 0)
+    assert (last.samples, last.shards, last.missing, last.whole) == (10, 5, 0, True)
     assert content(out) == whole
     assert build(plain(sources), out, **NUMBERS, shards=(0, 1)).complete
 
@@ -57,9 +58,9 @@ def test_parts_then_a_plain_call(tmp_path: Path, sources: Sources, whole: dict[s
 def test_parts_at_the_same_time(tmp_path: Path, sources: Sources, whole: dict[str, bytes]) -> None:
     out = tmp_path / "out"
     build(plain(sources), out, **NUMBERS, shards=(4, 5))
-    tasks = shard_tasks("cityscapes", 10, 2)
     plan = build(plain(sources), out, **NUMBERS, dry_run=True).plan
     plan = {name: plan[name] for name in plan if name not in ("shards", "estimated_bytes", "inputs")}
+    tasks = shard_tasks(plan)
     with claimed(out, plan, tasks, tasks[0:2]):
         # Another call makes these two shards meanwhile; its temporary file stays.
         (out / ".cityscapes-000001.tar.5.tmp").write_bytes(b"half")
@@ -76,23 +77,11 @@ def test_parts_at_the_same_time(tmp_path: Path, sources: Sources, whole: dict[st
     assert content(out) == whole
 
 
-def test_not_the_last_one(tmp_path: Path, sources: Sources, whole: dict[str, bytes]) -> None:
-    """All shards are made, but another call still holds its part: that one, or a later one, ends the set."""
-    out = tmp_path / "out"
-    build(plain(sources), out, **NUMBERS, shards=(0, 4))
-    with (out / ".build" / "lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        summary = build(plain(sources), out, **NUMBERS, shards=(4, 5))
-        assert (summary.missing, summary.complete, summary.samples) == (0, False, 2)
-        assert not (out / "manifest.json").exists()
-    build(plain(sources), out, **NUMBERS, shards=(4, 5))
-    assert content(out) == whole
-
-
 @pytest.mark.parametrize("shards", [(3, 3), (4, 2), (0, 6), (7, None)])
-def test_no_part_of_the_set(tmp_path: Path, sources: Sources, shards: tuple[int, int | None]) -> None:
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_no_part_of_the_set(tmp_path: Path, sources: Sources, shards: tuple[int, int | None], dry_run: bool) -> None:
     with pytest.raises(UserError, match="is no part of this set, which has 5 shards: 0:5 is all of it"):
-        build(plain(sources), tmp_path / "out", **NUMBERS, shards=shards)
+        build(plain(sources), tmp_path / "out", **NUMBERS, shards=shards, dry_run=dry_run)
     assert not (tmp_path / "out").exists()
 
 
