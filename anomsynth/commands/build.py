@@ -265,7 +265,7 @@ def _build(
     opened = entry.open(resolved, Sources(**folders))
     summary = build(opened, target, packing=resolve(Packing, options=stored), **way)
     print_summary(summary)
-    if shareable and not summary.dry_run and not summary.missing:
+    if shareable and summary.whole:
         print_terms(target, opened.plan()["coco"]["left_out"]["no-derivatives"])
     return summary
 
