@@ -29,6 +29,7 @@ from pipelines.folder import Claim, claimed, clear_unless_used, finished_build, 
 from pipelines.pool import run_here
 from pipelines.ray_engine import run_on_ray
 from pipelines.recipe import Recipe
+from pipelines.repair import repair_records
 from pipelines.tasks import ShardTask, missing_shards, noted, shard_tasks
 from pipelines.work import Job
 from shards.codec import encode_json
@@ -60,7 +61,7 @@ class BuildSummary:
         skipped: inputs that were left out, by reason.
         shards: shards in the set; of a part, those of this call.
         resumed: shards among them that an earlier, interrupted build had finished.
-        repaired: shards that were broken and made again; None: that was not asked for.
+        repaired: files that were broken and made again; None: that was not asked for.
         missing: shards that other calls still have to make: the set is not complete.
         whole: the set is complete, by this call or another.
         bytes: size of all these shards.
@@ -114,7 +115,7 @@ def build(
         engine: where the shards are made; the bytes do not depend on it.
         shards: make only the shards from the first number up to, not including, the second; None leaves an end open.
             Other calls may make others at the same time. Whichever call finds all shards made completes the set.
-        repair: make those shards of a complete set again that are missing or not what its manifest says.
+        repair: make those files of a complete set again that are missing or not what its manifest says.
 
     Returns:
         What was made and what was left out.
@@ -199,7 +200,7 @@ def _repair(
     engine: Engine,
     start: float,
 ) -> BuildSummary:
-    """Make the broken shards of a complete set again."""
+    """Make the broken shards of a complete set again, then what lies beside them."""
     if some is not None:
         raise UserError("--repair finds the broken shards by itself: leave --shards away.")
     manifest = finished_build(job.out, job.plan, whole=False)
@@ -212,7 +213,9 @@ def _repair(
         todo = [task for task in tasks if task.shard in broken]
         wanted = {record.name: record for record in manifest.shards}
         _run(replace(job, wanted=wanted), todo, workers, engine)
-    return _summary(job.out, job.plan, manifest, start, repaired=tuple(task.shard for task in todo))
+        records = repair_records(job, tasks, manifest)
+    repaired = (*(task.shard for task in todo), *records)
+    return _summary(job.out, job.plan, manifest, start, repaired=repaired)
 
 
 def _run(job: Job, tasks: Sequence[ShardTask], workers: int | None, engine: Engine) -> None:

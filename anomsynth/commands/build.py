@@ -43,7 +43,7 @@ Shards = Annotated[
     ),
 ]
 Repair = Annotated[
-    bool, typer.Option("--repair", help="Make broken or missing shards of a complete set again, and only these.")
+    bool, typer.Option("--repair", help="Make what is broken or missing of a complete set again, and only that.")
 ]
 PerShard = Annotated[int, typer.Option("--samples-per-shard", min=1, help="Samples in a tar.")]
 PerFrame = Annotated[
