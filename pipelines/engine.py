@@ -237,12 +237,12 @@ def _chosen(tasks: Sequence[ShardTask], shards: tuple[int | None, int | None]) -
 
 
 def _what_failed(out: Path, error: OSError) -> str:
-    """One sentence about an error of the system."""
+    """One sentence about an error of the system in OUT; those of the sources are told where they are read."""
     again = "what is finished stays, and the same command goes on from there"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk of {out} is full: make room; {again}."
     where = "" if error.filename is None else f" ({Path(str(error.filename)).name})"
-    return f"Cannot write into {out}: {error.strerror or error}{where}; {again}."
+    return f"Cannot write into {out} or read it: {error.strerror or error}{where}; {again}."
 
 
 # What is built

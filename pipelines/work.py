@@ -56,8 +56,8 @@ def make_shard(job: Job, task: ShardTask, tick: Callable[[], None], stopped: Cal
         stopped: asked before each sample whether to give up.
 
     Raises:
-        UserError: a source vanished, or, if strict, an input is broken; a shard made again is not what it was; the
-            folder has become another build's.
+        UserError: a source vanished or cannot be read, or, if strict, an input is broken; a shard made again is not
+            what it was; the folder has become another build's.
         OSError: of writing.
         Stopped: on request.
     """
@@ -100,6 +100,13 @@ def _samples(
             sample = coder.members(index)
         except BadInput as error:
             broken = [{"reason": error.reason, "detail": error.detail, "input": job.recipe.input_of(job.seed, index)}]
+        except OSError as error:
+            what = f"{job.recipe.input_of(job.seed, index)} for {key}"
+            where = "" if error.filename is None else f" ({Path(str(error.filename)).name})"
+            raise UserError(
+                f"Cannot read {what}: {error.strerror or error}{where}; "
+                "what is finished stays, and the same command goes on from there."
+            ) from error
         else:
             broken = list(sample[1]["rejected"])
         _refuse(broken, strict=job.strict)
