@@ -2,15 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RAY_VENV := .venv-ray
 STAMP := $(VENV)/.installed
 SEED ?= 0
 DEMO ?= demo/seed$(SEED)
 # Two busy threads on two shared cores slow each other down; the tests want one.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help setup demo test lint format bench bench-quick lock clean
+.PHONY: help setup demo test ray-test lint format bench bench-quick lock clean
 help:            ## this list
-	@grep -E '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 setup: $(STAMP)  ## make .venv with everything that is pinned in requirements.lock
 $(STAMP): requirements.lock pyproject.toml
@@ -31,6 +32,14 @@ demo: $(STAMP)   ## the main job on a world that it draws itself: toy, build, tr
 
 test: lint       ## lint, types, import law and all tests, warnings as errors
 	$(ONE_THREAD) $(BIN)/python -m pytest -q --numprocesses 2
+
+ray-test: $(STAMP) ## the tests of --engine ray, with the extra `cluster` in a virtual environment of its own
+	@test -x $(RAY_VENV)/bin/python || $(PYTHON) -m venv $(RAY_VENV)
+	@$(BIN)/uv pip install --quiet --python $(RAY_VENV)/bin/python --requirement requirements.lock || \
+	  $(RAY_VENV)/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(RAY_VENV)/bin/python --editable '.[cluster]' || \
+	  $(RAY_VENV)/bin/python -m pip install --quiet --editable '.[cluster]'
+	$(ONE_THREAD) $(RAY_VENV)/bin/python -m pytest -q tests/pipelines/test_ray.py
 
 lint: $(STAMP)   ## ruff, mypy --strict on the five packages, import-linter
 	$(BIN)/ruff check .
@@ -61,4 +70,4 @@ lock:            ## renew requirements.lock (Python 3.11 to 3.13, hashes, no ind
 	  --no-emit-find-links --extra dev --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
 clean:           ## remove what the demo and the tests left, and .venv
-	rm -rf demo $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf demo $(VENV) $(RAY_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

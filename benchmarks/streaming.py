@@ -94,8 +94,12 @@ class Crop:
 
 
 def collate(items: list[tuple[np.ndarray, ...] | BadInput]) -> Tensors:
-    """Batches of the image and of each map."""
-    good = [item for item in items if not isinstance(item, BadInput)]
+    """Batches of the image and of each map; a sample that cannot be read ends the measurement."""
+    good = []
+    for item in items:
+        if isinstance(item, BadInput):
+            raise item
+        good.append(item)
     return tuple(map(stacked, zip(*good, strict=True)))
 
 

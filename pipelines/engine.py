@@ -15,7 +15,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -25,19 +25,12 @@ from pipelines.coding import Coder, Packing, coder_of
 from pipelines.defaults import SAMPLES_PER_SHARD
 from pipelines.delta import DeltaCoder
 from pipelines.finish import finish
-from pipelines.folder import (
-    ShardTask,
-    claimed,
-    clear_unless_used,
-    finished_build,
-    missing_shards,
-    noted,
-    reopened,
-    shard_tasks,
-)
+from pipelines.folder import Claim, claimed, clear_unless_used, finished_build, reopened
 from pipelines.pool import run_here
 from pipelines.ray_engine import run_on_ray
 from pipelines.recipe import Recipe
+from pipelines.repair import repair_records
+from pipelines.tasks import ShardTask, missing_shards, noted, shard_tasks
 from pipelines.work import Job
 from shards.codec import encode_json
 from shards.errors import BadInput, UserError
@@ -72,8 +65,9 @@ class BuildSummary:
         skipped: inputs that were left out, by reason.
         shards: shards in the set; of a part, those of this call.
         resumed: shards among them that an earlier, interrupted build had finished.
-        repaired: shards that were broken and made again; None: that was not asked for.
+        repaired: files that were broken and made again; None: that was not asked for.
         missing: shards that other calls still have to make: the set is not complete.
+        whole: the set is complete, by this call or another.
         bytes: size of all these shards.
         seconds: how long this call took.
         complete: the set was complete before; nothing was done.
@@ -88,6 +82,7 @@ class BuildSummary:
     resumed: int = 0
     repaired: tuple[str, ...] | None = None
     missing: int = 0
+    whole: bool = False
     bytes: int = 0
     seconds: float = 0.0
     complete: bool = False
@@ -124,7 +119,7 @@ def build(
         engine: where the shards are made; the bytes do not depend on it.
         shards: make only the shards from the first number up to, not including, the second; None leaves an end open.
             Other calls may make others at the same time. Whichever call finds all shards made completes the set.
-        repair: make those shards of a complete set again that are missing or not what its manifest says.
+        repair: make those files of a complete set again that are missing or not what its manifest says.
 
     Returns:
         What was made and what was left out.
@@ -147,6 +142,8 @@ def build(
             f"apart, not {count:,} samples, {samples_per_shard:,} a shard: make several sets of several seeds."
         )
     plan = _plan(recipe, count, seed, samples_per_shard, packing)
+    tasks = shard_tasks(plan)
+    some = None if shards is None else _chosen(tasks, shards)
     if dry_run:
         estimate = _estimate(coder_of(recipe, seed, packing), count, samples_per_shard)
         described = {**plan, **estimate, "inputs": recipe.plan()}
@@ -155,44 +152,67 @@ def build(
         first = recipe.problems[0]
         raise UserError(f"--strict: {first.input}: {first.reason}: {first.detail}.")
 
-    tasks = shard_tasks(recipe.name, count, samples_per_shard)
-    some = None if shards is None else _chosen(tasks, shards)
-    job = Job(recipe, out, seed, packing, strict)
+    job = Job(recipe, out, plan, seed, packing, strict)
     try:
         if repair:
-            return _repair(job, plan, tasks, some, workers, engine, start)
+            return _repair(job, tasks, some, workers, engine, start)
         finished = finished_build(out, plan)
         if finished is not None:
             clear_unless_used(out)
             return _summary(out, plan, finished, start, complete=True)
         with claimed(out, plan, tasks, some) as claim:
-            mine = tasks if some is None else some
-            done = noted(out, mine)
-            todo = [task for task in mine if task not in done]
-            _run(job, todo, workers, engine)
-            resumed = len(mine) - len(todo)
-            missing = 0 if some is None else missing_shards(out, tasks)
-            if missing or not claim.whole():
-                return _part(out, plan, mine, start, resumed=resumed, missing=missing)
-            manifest = finish(recipe, out, plan, tasks, created=claim.created)
+            if claim.finished is not None:
+                return _summary(out, plan, claim.finished, start, complete=True)
+            try:
+                return _made(job, tasks, some, claim, workers, engine, start)
+            except (OSError, UserError):
+                finished = claim.overtaken()
+                if finished is None:
+                    raise
+                return _summary(out, plan, finished, start)
     except OSError as error:
         raise UserError(_what_failed(out, error)) from error
-    return _summary(out, plan, manifest, start, resumed=resumed)
+
+
+def _made(
+    job: Job,
+    tasks: Sequence[ShardTask],
+    some: Sequence[ShardTask] | None,
+    claim: Claim,
+    workers: int | None,
+    engine: Engine,
+    start: float,
+) -> BuildSummary:
+    """Make what is missing of a set, or of a part, and complete the set if nobody else is to."""
+    mine = tasks if some is None else some
+    done = noted(job.out, mine)
+    todo = [task for task in mine if task not in done]
+    resumed = len(mine) - len(todo)
+    _run(job, todo, workers, engine)
+    finished = claim.overtaken()
+    if some is not None and finished is None:
+        part = _part(job.out, job.plan, some, start, resumed=resumed)
+        missing = missing_shards(job.out, tasks)  # the last thing: whoever makes them counts after that
+        if missing:
+            return replace(part, missing=missing)
+        finished = claim.alone()
+    if finished is None:
+        finished = finish(job.recipe, job.out, job.plan, tasks, created=claim.created)
+    return _summary(job.out, job.plan, finished, start, resumed=resumed)
 
 
 def _repair(
     job: Job,
-    plan: Mapping[str, Any],
     tasks: Sequence[ShardTask],
     some: Sequence[ShardTask] | None,
     workers: int | None,
     engine: Engine,
     start: float,
 ) -> BuildSummary:
-    """Make the broken shards of a complete set again."""
+    """Make the broken shards of a complete set again, then what lies beside them."""
     if some is not None:
         raise UserError("--repair finds the broken shards by itself: leave --shards away.")
-    manifest = finished_build(job.out, plan, whole=False)
+    manifest = finished_build(job.out, job.plan, whole=False)
     if manifest is None:
         raise UserError(
             f"{job.out} holds no complete shard set to repair: the same command without --repair makes it."
@@ -201,8 +221,10 @@ def _repair(
         broken = set(broken_shards(job.out))
         todo = [task for task in tasks if task.shard in broken]
         wanted = {record.name: record for record in manifest.shards}
-        _run(Job(job.recipe, job.out, job.seed, job.packing, job.strict, wanted), todo, workers, engine)
-    return _summary(job.out, plan, manifest, start, repaired=tuple(task.shard for task in todo))
+        _run(replace(job, wanted=wanted), todo, workers, engine)
+        records = repair_records(job, tasks, manifest)
+    repaired = (*(task.shard for task in todo), *records)
+    return _summary(job.out, job.plan, manifest, start, repaired=repaired)
 
 
 def _run(job: Job, tasks: Sequence[ShardTask], workers: int | None, engine: Engine) -> None:
@@ -224,12 +246,12 @@ def _chosen(tasks: Sequence[ShardTask], shards: tuple[int | None, int | None]) -
 
 
 def _what_failed(out: Path, error: OSError) -> str:
-    """One sentence about an error of the system."""
+    """One sentence about an error of the system in OUT; those of the sources are told where they are read."""
     again = "what is finished stays, and the same command goes on from there"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk of {out} is full: make room; {again}."
     where = "" if error.filename is None else f" ({Path(str(error.filename)).name})"
-    return f"Cannot write into {out}: {error.strerror or error}{where}; {again}."
+    return f"Cannot write into {out} or read it: {error.strerror or error}{where}; {again}."
 
 
 # What is built
@@ -263,7 +285,7 @@ def _estimate(coder: Coder | DeltaCoder, count: int, samples_per_shard: int) -> 
 
 
 def _part(
-    out: Path, plan: Mapping[str, Any], mine: Sequence[ShardTask], start: float, *, resumed: int, missing: int
+    out: Path, plan: Mapping[str, Any], mine: Sequence[ShardTask], start: float, *, resumed: int
 ) -> BuildSummary:
     """What a call did that did not complete the set."""
     notes = noted(out, mine).values()
@@ -277,7 +299,6 @@ def _part(
         skipped=dict(sorted(skipped.items())),
         shards=len(mine),
         resumed=resumed,
-        missing=missing,
         bytes=sum(note.record.bytes for note in notes),
         seconds=time.monotonic() - start,
     )
@@ -301,6 +322,7 @@ def _summary(
         shards=len(manifest.shards),
         resumed=resumed,
         repaired=repaired,
+        whole=True,
         bytes=sum(shard.bytes for shard in manifest.shards),
         seconds=time.monotonic() - start,
         complete=complete,

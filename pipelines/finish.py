@@ -13,9 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, overload
 
-from pipelines.folder import WORK, ShardTask, clear, noted
+from pipelines.folder import clear, refuse_others_work
 from pipelines.notes import Note, copy_rejects, copy_rows
 from pipelines.recipe import Recipe
+from pipelines.tasks import WORK, ShardTask, noted
 from shards.documents import write_documents
 from shards.errors import UserError
 from shards.manifest import REJECTS, SAMPLES, Manifest, write_manifest
@@ -44,10 +45,7 @@ def finish(
             f"Of the {len(tasks)} shards in {out} some vanished while they were built: repeat the command. "
             "With --engine ray, --out must be a folder that all nodes share, or a URL."
         )
-    before: list[dict[str, Any]] = [
-        {"reason": problem.reason, "detail": problem.detail, "input": problem.input, "sample": None}
-        for problem in recipe.problems
-    ]
+    before = problem_rows(recipe)
     reasons = Counter(row["reason"] for row in before)
     pixels: Counter[str] = Counter()
     for _, note in notes:
@@ -73,10 +71,19 @@ def finish(
 
     write_atomically(out / SAMPLES, write_rows)
     write_atomically(out / REJECTS, write_rejects)
-    write_documents(out, manifest, _Rows(out / SAMPLES, manifest.samples))
+    write_documents(out, manifest, ListedRows(out / SAMPLES, manifest.samples))
+    refuse_others_work(out, plan)
     write_manifest(out, manifest)
     clear(out)
     return manifest
+
+
+def problem_rows(recipe: Recipe) -> list[dict[str, Any]]:
+    """The first rows of rejects.jsonl: what the scan of the sources found, before any sample."""
+    return [
+        {"reason": problem.reason, "detail": problem.detail, "input": problem.input, "sample": None}
+        for problem in recipe.problems
+    ]
 
 
 def _give_up(
@@ -105,8 +112,8 @@ def _give_up(
     )
 
 
-class _Rows(Sequence[Row]):
-    """The rows of a list that was just written, read anew whenever they are walked through."""
+class ListedRows(Sequence[Row]):
+    """The rows of a list that was just written or checked, read anew whenever they are walked through."""
 
     def __init__(self, path: Path, count: int) -> None:
         self._path, self._count = path, count

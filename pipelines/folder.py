@@ -4,90 +4,47 @@ While a build runs, OUT holds a folder ``.build``::
 
     OUT/.build/plan.json                  what is being built; equal plans resume, others are refused
     OUT/.build/lock                       held by who builds: by one alone, or by several that make some shards each
+    OUT/.build/plan.lock                  held for as long as it takes to agree on the plan
     OUT/.build/shards-100-200.lock        held by who makes shards 100 to 199
-    OUT/.build/<recipe>-000000.json       a shard is done: its note, written after its tar
+    OUT/.build/<recipe>-000000.PLAN.json  a shard is done: its note, written after its tar; PLAN is the plan's digest
     OUT/<recipe>-000000.tar
 
-Locks are the operating system's, on open files: they end with the process that holds them, however it ends. Stores
-behind URLs have none. There two equal builds at once do the same work twice, and since equal plans give equal bytes
-(law 1) the set is the same; unequal ones are refused by the plan as everywhere.
+**In.** Look without a lock, so that a folder of somebody else's is never touched; lock it, exclusively to make all
+shards, shared to make some; look again, for what was seen before need not be so any more: a manifest (an equal build
+has ended: nothing is left to do), strangers, another plan. Only now is the plan written, by one at a time, and read
+back.
+
+**Out.** Who makes some shards counts, as the last thing, how many are missing. If any are, somebody else is to make
+them, counts after that, and so sees all that were made before: of the calls that make the last shards one sees none
+missing. That one gives its shared lock back, waits until it is alone, and completes the set unless another has. Who
+is alone at the end removes ``.build`` and with it the lock file, so that whoever locked that must begin anew.
+
+**Killed** at any moment, a process leaves no lock, and what it leaves is finished files and temporary ones. A set
+whose last call was killed while it waited is ended by any call that comes again.
+
+**Without locks** (URLs, some network file systems) two equal builds at once do the same work twice and, since equal
+plans give equal bytes (law 1), leave the same set; a call whose notes vanish because another completed the set takes
+that. Unequal builds are kept apart by the plan alone: it is read back after it was written and read again before
+every shard and the manifest get their names, and notes of another plan do not count. Of two that begin in the same
+moment one therefore ends with a sentence.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import Any
 
-from pipelines.notes import Note, read_note
+from pipelines.locks import FolderLock, lock_folder, lock_shards, planning
+from pipelines.plans import differences, has_plan, refuse_other_plan, write_plan
+from pipelines.tasks import WORK, ShardTask
 from shards.documents import DOCUMENTS
 from shards.errors import UserError
 from shards.manifest import MANIFEST, REJECTS, SAMPLES, Manifest, read_manifest
-from shards.places import RemotePath, file_sizes, forget_listings, remove_tree
-from shards.writer import write_atomically
-
-WORK: Final = ".build"
-"""Name of the folder with what only a running build needs."""
-
-_PLAN: Final = "plan.json"
-_LOCK: Final = "lock"
-_ASKED: Final = 32
-"""Questions to a store at a time."""
-
-
-class ShardTask(NamedTuple):
-    """A shard: number `number`, samples first..last-1."""
-
-    shard: str
-    number: int
-    first: int
-    last: int
-
-    @property
-    def note(self) -> str:
-        """Name of its note."""
-        return Path(self.shard).stem + ".json"
-
-
-def shard_tasks(recipe: str, count: int, samples_per_shard: int) -> list[ShardTask]:
-    """All shards of a set."""
-    return [
-        ShardTask(f"{recipe}-{number:06d}.tar", number, first, min(first + samples_per_shard, count))
-        for number, first in enumerate(range(0, count, samples_per_shard))
-    ]
-
-
-def noted(out: Path, tasks: Sequence[ShardTask]) -> dict[ShardTask, Note]:
-    """The notes of those shards whose tars are there in full; the others must be made (again)."""
-    found = _with_note(out, tasks)
-
-    def read(task: ShardTask) -> Note | None:
-        return read_note(out / WORK / task.note, out / task.shard)
-
-    if isinstance(out, RemotePath):  # a store takes a while to answer, but many at once
-        with ThreadPoolExecutor(_ASKED) as pool:
-            notes = list(pool.map(read, found))
-    else:
-        notes = list(map(read, found))
-    return {task: note for task, note in zip(found, notes, strict=True) if note is not None}
-
-
-def missing_shards(out: Path, tasks: Sequence[ShardTask]) -> int:
-    """How many shards must still be made; while there are many, one listing tells."""
-    found = _with_note(out, tasks)
-    return len(tasks) - (len(found) if len(found) < len(tasks) else len(noted(out, tasks)))
-
-
-def _with_note(out: Path, tasks: Sequence[ShardTask]) -> list[ShardTask]:
-    work = out / WORK
-    names = file_sizes(work) if work.is_dir() else {}
-    return [task for task in tasks if task.note in names]
+from shards.places import forget_listings, remove_tree
 
 
 def finished_build(out: Path, plan: Mapping[str, Any], *, whole: bool = True) -> Manifest | None:
@@ -104,10 +61,10 @@ def finished_build(out: Path, plan: Mapping[str, Any], *, whole: bool = True) ->
     if not (out / MANIFEST).exists():
         return None
     manifest = read_manifest(out)
-    differences = _differences(plan, manifest.model_dump(mode="json", include=set(plan)))
-    if differences:
+    found = differences(plan, manifest.model_dump(mode="json", include=set(plan)))
+    if found:
         raise UserError(
-            f"{out} already holds another shard set, which differs in {differences}: "
+            f"{out} already holds another shard set, which differs in {found}: "
             "choose another --out, or delete that folder first."
         )
     missing = [shard.name for shard in manifest.shards if whole and not (out / shard.name).is_file()]
@@ -119,40 +76,54 @@ def finished_build(out: Path, plan: Mapping[str, Any], *, whole: bool = True) ->
     return manifest
 
 
-# Who may write
-# -------------------------------------------------------------------------------------------------------
-
-
+@dataclass(frozen=True, slots=True)
 class Claim:
     """The right to write into a folder: all of a set, or some of its shards.
 
     Attributes:
+        out: the folder.
+        plan: of the build.
+        lock: on the folder.
         created: the folder did not exist before.
+        finished: the manifest of an equal build that ended before this one got its lock: there is nothing to do.
     """
 
-    def __init__(self, out: Path, plan: Mapping[str, Any], lock: IO[str] | None, *, created: bool) -> None:
-        self._out, self._plan, self._lock = out, plan, lock
-        self.created = created
+    out: Path
+    plan: Mapping[str, Any]
+    lock: FolderLock
+    created: bool
+    finished: Manifest | None
 
-    def whole(self) -> bool:
-        """Become the only one, to complete the set; False while others make shards, or when it is complete.
+    def alone(self) -> Manifest | None:
+        """Wait until nobody else writes here, to complete the set; the manifest where another has done so.
 
-        Of several that ask, the last one asks when nobody else is left, and is heard.
+        Raises:
+            UserError: another call found that no sample can be made, and removed everything.
         """
-        forget_listings(self._out)
-        if self._lock is not None and not (_locked(self._lock, fcntl.LOCK_EX) and _is_current(self._lock, self._out)):
-            return False
-        if (self._out / MANIFEST).exists():
-            return False
-        _clean(self._out, self._plan, None)
-        return True
+        valid = self.lock.wait_until_alone()
+        forget_listings(self.out)
+        finished = finished_build(self.out, self.plan)
+        if finished is not None:
+            return finished
+        if not valid:
+            raise UserError(f"Another build has just given up in {self.out}: repeat the command, which tells why.")
+        refuse_other_plan(self.out, self.plan)
+        _clean(self.out, self.plan, None)
+        return None
+
+    def overtaken(self) -> Manifest | None:
+        """The manifest, where no lock kept another call from completing the set meanwhile."""
+        if self.lock.keeps_others_out():
+            return None
+        forget_listings(self.out)
+        return finished_build(self.out, self.plan)
 
 
 @contextlib.contextmanager
 def claimed(
     out: Path, plan: Mapping[str, Any], tasks: Sequence[ShardTask], some: Sequence[ShardTask] | None = None
 ) -> Iterator[Claim]:
-    """Check that the folder is free or ours, write the plan, and keep other builds out.
+    """Check that the folder is free or ours, agree on the plan, and keep other builds out.
 
     Args:
         out: the folder.
@@ -166,29 +137,46 @@ def claimed(
     forget_listings(out)
     _refuse_strangers(out, plan, tasks)
     created = not out.exists()
-    with contextlib.ExitStack() as stack:
-        lock = _lock_folder(out, stack, fcntl.LOCK_EX if some is None else fcntl.LOCK_SH)
-        if some is not None and lock is not None:
-            _lock_shards(out, stack, some)
-        _clean(out, plan, some)
-        if not (out / WORK / _PLAN).exists():
-            write_atomically(out / WORK / _PLAN, json.dumps(plan, indent=2).encode())
-        yield Claim(out, plan, lock, created=created)
+    try:
+        with contextlib.ExitStack() as stack:
+            lock = lock_folder(out, stack, shared=some is not None)
+            forget_listings(out)
+            finished = finished_build(out, plan)
+            if finished is None:
+                _refuse_strangers(out, plan, tasks)
+                if some is not None and lock.file is not None:
+                    lock_shards(out, stack, some)
+                _clean(out, plan, some)
+                with planning(out, lock):
+                    write_plan(out, plan)
+                    refuse_other_plan(out, plan)
+            yield Claim(out, plan, lock, created, finished)
+    finally:
+        if (out / MANIFEST).exists():
+            clear_unless_used(out)
 
 
 @contextlib.contextmanager
 def reopened(out: Path) -> Iterator[None]:
-    """Keep others out of a complete set while some of its shards are made again; then clear up.
+    """Keep others out of a complete set while some of it is made again; then clear up.
 
     Raises:
         UserError: another process writes there.
     """
     with contextlib.ExitStack() as stack:
-        _lock_folder(out, stack, fcntl.LOCK_EX)
+        lock_folder(out, stack, shared=False)
         try:
             yield
         finally:
-            remove_tree(out / WORK)
+            clear(out)
+
+
+def refuse_others_work(out: Path, plan: Mapping[str, Any]) -> None:
+    """UserError if the folder has become that of another build, which only happens where there are no locks."""
+    if has_plan(out):
+        refuse_other_plan(out, plan)
+    else:
+        finished_build(out, plan, whole=False)
 
 
 def clear(out: Path) -> None:
@@ -197,66 +185,12 @@ def clear(out: Path) -> None:
 
 
 def clear_unless_used(out: Path) -> None:
-    """Remove what a build left behind that was killed when its set was complete; a running repair stays."""
+    """Remove what a build left behind whose set is complete; a running repair stays."""
     if not (out / WORK).exists():
         return
     with contextlib.suppress(UserError), contextlib.ExitStack() as stack:
-        _lock_folder(out, stack, fcntl.LOCK_EX)
+        lock_folder(out, stack, shared=False)
         clear(out)
-
-
-def _lock_folder(out: Path, stack: contextlib.ExitStack, kind: int) -> IO[str] | None:
-    """The open lock file of a folder; None where there are no locks."""
-    work = out / WORK
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        if isinstance(out, RemotePath):
-            return None
-        lock = stack.enter_context((work / _LOCK).open("w"))
-    except OSError as error:
-        raise UserError(f"Cannot write into {out}: {error.strerror}.") from error
-    if not _locked(lock, kind):
-        raise UserError(f"Another build is writing into {out}: wait for it, or choose another --out.")
-    if not _is_current(lock, out):
-        raise UserError(f"Another build has just finished in {out}: repeat the command.")
-    return lock
-
-
-def _lock_shards(out: Path, stack: contextlib.ExitStack, some: Sequence[ShardTask]) -> None:
-    """Lock a range of shards; then look whether anybody holds a range that overlaps."""
-    first, last = some[0].number, some[-1].number + 1
-    own = out / WORK / f"shards-{first}-{last}.lock"
-    lock = stack.enter_context(own.open("w"))
-    busy = None if _locked(lock, fcntl.LOCK_EX) else (first, last)
-    for path in () if busy else sorted((out / WORK).glob("shards-*.lock")):
-        match = re.fullmatch(r"shards-([0-9]+)-([0-9]+)\.lock", path.name)
-        if match is None or path == own:
-            continue
-        low, high = int(match[1]), int(match[2])
-        if low < last and first < high:
-            with path.open() as other:
-                if not _locked(other, fcntl.LOCK_SH):
-                    busy = low, high
-    if busy:
-        raise UserError(
-            f"Another build is making the shards {busy[0]}:{busy[1]} of {out}: wait for it, or give other --shards."
-        )
-
-
-def _locked(file: IO[str], kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_current(lock: IO[str], out: Path) -> bool:
-    """False where whoever held the lock before removed the file: a lock on it keeps nobody out."""
-    try:
-        return os.fstat(lock.fileno()).st_ino == (out / WORK / _LOCK).stat().st_ino
-    except OSError:
-        return False
 
 
 def _clean(out: Path, plan: Mapping[str, Any], some: Sequence[ShardTask] | None) -> None:
@@ -276,30 +210,15 @@ def _refuse_strangers(out: Path, plan: Mapping[str, Any], tasks: Sequence[ShardT
         return
     if not out.is_dir():
         raise UserError(f"--out {out} is a file: give a folder.")
+    if (out / MANIFEST).exists():
+        return  # `finished_build`, which has just seen none, looks again behind the lock
     allowed = {WORK}
-    plan_file = out / WORK / _PLAN
-    if plan_file.is_file():
-        try:
-            begun = json.loads(plan_file.read_bytes())
-        except (ValueError, RecursionError):
-            begun = {}
-        if isinstance(begun, dict) and (versions := _other_versions(plan, begun)):
-            raise UserError(
-                f"{out} holds an unfinished build by other versions, whose bytes may differ: {versions}. "
-                "Install those versions to finish it, choose another --out, or delete that folder first."
-            )
-        differences = _differences(plan, begun)
-        if differences:
-            raise UserError(
-                f"{out} holds an unfinished build, which differs in {differences}: "
-                "repeat that command to finish it, choose another --out, or delete that folder first."
-            )
+    names = sorted(path.name for path in out.iterdir())  # before the plan: an equal build writes that before all else
+    if has_plan(out):
+        refuse_other_plan(out, plan)
         allowed |= {task.shard for task in tasks} | {SAMPLES, REJECTS, *DOCUMENTS}
-    names = sorted(path.name for path in out.iterdir())
     strangers = [name for name in names if name not in allowed and _final_name(name, plan["recipe"]) is None]
-    if MANIFEST in strangers:
-        raise UserError(f"Another build has just finished in {out}: repeat the command.")
-    if strangers:
+    if strangers and not (out / MANIFEST).exists():
         shown = ", ".join(strangers[:3]) + (f" and {len(strangers) - 3} more" if len(strangers) > 3 else "")
         raise UserError(f"{out} is not empty, it holds {shown}: choose another --out, nothing was touched.")
 
@@ -309,36 +228,3 @@ def _final_name(name: str, recipe: str) -> str | None:
     finals = rf"{re.escape(recipe)}-[0-9]+\.tar|" + "|".join(map(re.escape, (MANIFEST, SAMPLES, REJECTS, *DOCUMENTS)))
     match = re.fullmatch(rf"\.({finals})\.[0-9]+\.tmp", name)
     return None if match is None else match[1]
-
-
-# What is being built
-# -------------------------------------------------------------------------------------------------
-
-
-def _differences(wanted: Mapping[str, Any], found: Any) -> str:
-    """The fields in which two plans differ, such as ``config.size, seed``; of other recipes, that alone."""
-    if not isinstance(found, dict):
-        found = {}
-    if found and wanted["recipe"] != found.get("recipe"):
-        return f"recipe ({found.get('recipe')})"
-    names = []
-    for key, value in wanted.items():
-        other = found.get(key)
-        if value == other:
-            continue
-        if key == "tool" and (versions := _other_versions(wanted, found)):
-            names.append(f"the versions of {versions}")
-        elif isinstance(value, dict) and isinstance(other, dict):
-            names += [f"{key}.{name}" for name in sorted({*value, *other}) if value.get(name) != other.get(name)]
-        else:
-            names.append(key)
-    return ", ".join(names)
-
-
-def _other_versions(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    """``numpy 2.1.0 there, 2.4.6 here``; empty where no version differs, or more than versions."""
-    here, there = wanted["tool"], found.get("tool")
-    if not isinstance(there, dict) or any(wanted[key] != found.get(key) for key in wanted if key != "tool"):
-        return ""
-    names = [name for name in sorted({*here, *there}) if here.get(name) != there.get(name)]
-    return "; ".join(f"{name} {there.get(name, 'none')} there, {here.get(name, 'none')} here" for name in names)

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import cv2
 
-from pipelines.folder import ShardTask
+from pipelines.tasks import ShardTask
 from pipelines.work import Job, Stopped, make_shard
 from shards.errors import UserError
 from shards.progress import track

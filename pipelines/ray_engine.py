@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from pipelines.folder import ShardTask
+from pipelines.tasks import ShardTask
 from pipelines.work import Job, make_shard
 from shards.errors import UserError
 from shards.progress import track
@@ -33,7 +33,7 @@ def run_on_ray(job: Job, tasks: Sequence[ShardTask], workers: int | None) -> Non
         workers: shards in the making at a time; None: one a core of the cluster.
 
     Raises:
-        UserError: Ray is not installed or not reachable, or as `make_shard`.
+        UserError: Ray is not installed or not reachable, or gives up on a shard, or as `make_shard`.
         OSError: of writing.
     """
     if not tasks:
@@ -90,6 +90,10 @@ def _ticks(ray: Any, job: Job, tasks: Sequence[ShardTask], ahead: int) -> Iterat
                         f"{task.shard} could not be made in four tries, each time a worker of Ray died, most likely "
                         "for want of memory; the same command resumes."
                     ) from error
+                except ray.exceptions.RayError as error:
+                    raise UserError(
+                        f"Ray could not make {task.shard}: {_reason(error)}; the same command resumes."
+                    ) from error
                 if failure is not None:
                     raise failure
                 yield from range(task.first, task.last)
@@ -98,6 +102,12 @@ def _ticks(ray: Any, job: Job, tasks: Sequence[ShardTask], ahead: int) -> Iterat
             ray.cancel(reference)
         if pending:
             ray.wait(list(pending), num_returns=len(pending))  # each removes its temporary file before it goes
+
+
+def _reason(error: Exception) -> str:
+    """The last line that Ray says; above it may be a traceback of the node."""
+    lines = str(error).strip().splitlines() or ["no reason"]
+    return f"{type(error).__name__}: {lines[-1].rstrip('.')}"
 
 
 def _make(token: str, stored: Sequence[Any], task: ShardTask) -> UserError | OSError | None:

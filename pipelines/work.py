@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.coding import Packing, coder_of
-from pipelines.folder import WORK, ShardTask
+from pipelines.folder import refuse_others_work
 from pipelines.notes import write_note
 from pipelines.recipe import Recipe, sample_key
+from pipelines.tasks import WORK, ShardTask
 from shards.errors import BadInput, UserError
-from shards.writer import Members, ShardRecord, write_members
+from shards.writer import Members, ShardRecord, sync_folder, write_members
 
 _VANISHED: Final = ("missing-image", "missing-label")
 """Reasons of files that the scan has found and that cannot be opened now."""
@@ -25,6 +26,7 @@ class Job:
     Attributes:
         recipe: an opened recipe.
         out: the folder of the set.
+        plan: everything that decides about bytes.
         seed: of all randomness.
         packing: how samples are stored.
         strict: the first broken input ends the build.
@@ -33,6 +35,7 @@ class Job:
 
     recipe: Recipe
     out: Path
+    plan: Mapping[str, Any]
     seed: int
     packing: Packing
     strict: bool = False
@@ -53,7 +56,8 @@ def make_shard(job: Job, task: ShardTask, tick: Callable[[], None], stopped: Cal
         stopped: asked before each sample whether to give up.
 
     Raises:
-        UserError: a source vanished, or, if strict, an input is broken; a shard made again is not what it was.
+        UserError: a source vanished or cannot be read, or, if strict, an input is broken; a shard made again is not
+            what it was; the folder has become another build's.
         OSError: of writing.
         Stopped: on request.
     """
@@ -70,6 +74,7 @@ def make_shard(job: Job, task: ShardTask, tick: Callable[[], None], stopped: Cal
                 "It was left as it is; to begin anew, delete the folder."
             )
         made.replace(final)
+        sync_folder(job.out)
         return
     if record.samples == 0:
         final.unlink()  # readers need not cope with archives that hold nothing
@@ -95,6 +100,13 @@ def _samples(
             sample = coder.members(index)
         except BadInput as error:
             broken = [{"reason": error.reason, "detail": error.detail, "input": job.recipe.input_of(job.seed, index)}]
+        except OSError as error:
+            what = f"{job.recipe.input_of(job.seed, index)} for {key}"
+            where = "" if error.filename is None else f" ({Path(str(error.filename)).name})"
+            raise UserError(
+                f"Cannot read {what}: {error.strerror or error}{where}; "
+                "what is finished stays, and the same command goes on from there."
+            ) from error
         else:
             broken = list(sample[1]["rejected"])
         _refuse(broken, strict=job.strict)
@@ -103,6 +115,8 @@ def _samples(
             rows.append({**sample[1], "key": key, "shard": task.shard})
             yield key, sample[0]
         tick()
+    if not job.wanted:
+        refuse_others_work(job.out, job.plan)  # the last moment before the tar gets its name
 
 
 def _refuse(broken: Sequence[Mapping[str, str]], *, strict: bool) -> None:

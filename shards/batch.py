@@ -90,17 +90,19 @@ class RandomCrop:
         )
 
 
-def collate_crops(items: list[Sample | BadInput]) -> CropBatch | None:
-    """Stack crops of equal size; None where not one could be read."""
+def collate_crops(items: list[Sample | BadInput]) -> CropBatch:
+    """Stack crops of equal size; where not one could be read, the batch is empty (N = H = W = 0) and says why."""
     good = [item for item in items if isinstance(item, Sample)]
+    rejected = tuple((item.reason, item.detail) for item in items if isinstance(item, BadInput))
     if not good:
-        return None
+        nothing = torch.empty((0, 0, 0), dtype=torch.uint8)
+        return CropBatch((), torch.empty((0, 0, 0, 3), dtype=torch.uint8), nothing, nothing, rejected)
     return CropBatch(
         keys=tuple(item.key for item in good),
         pixels=stacked([item.image for item in good]),
         anomaly=stacked([item.anomaly for item in good]),
         semantic=stacked([item.semantic for item in good]),
-        rejected=tuple((item.reason, item.detail) for item in items if isinstance(item, BadInput)),
+        rejected=rejected,
     )
 
 

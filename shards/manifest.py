@@ -47,10 +47,14 @@ class Manifest(BaseModel):
         return sum(shard.samples for shard in self.shards)
 
 
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """The content of manifest.json."""
+    return (manifest.model_dump_json(indent=2) + "\n").encode()
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write manifest.json atomically."""
-    text = manifest.model_dump_json(indent=2) + "\n"
-    write_atomically(folder / MANIFEST, text.encode())
+    write_atomically(folder / MANIFEST, manifest_bytes(manifest))
 
 
 def read_manifest(folder: Path) -> Manifest:

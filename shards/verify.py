@@ -10,20 +10,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
+from zlib import ZLIB_RUNTIME_VERSION
 
 import numpy as np
 
 from shards.check import CheckReport
 from shards.codec import decode_sample
 from shards.delta import LAYOUT, decode_delta, decode_meta
-from shards.documents import CROISSANT
+from shards.documents import CARD, CROISSANT, DOCUMENTS, documents
+from shards.documents.card import PLACEMENT
 from shards.errors import BadInput, UserError
 from shards.index import Entry
 from shards.labels import ANOMALY, IGNORE, KNOWN
 from shards.layouts.problem import Problem
-from shards.manifest import MANIFEST, SAMPLES, Manifest, read_manifest
+from shards.manifest import MANIFEST, REJECTS, SAMPLES, Manifest, manifest_bytes, read_manifest
 from shards.plural import plural
 from shards.progress import track
 from shards.reader import index_shard, read_members
@@ -77,9 +80,10 @@ def verify(
     if rows is not None:
         problems += _compare_list(rows, entries)
         problems += _compare_totals(manifest, rows)
+        problems += _compare_origin(manifest, rows)
+        problems += _compare_documents(folder, manifest, rows)
     problems += _compare_rejects(folder, manifest, entries)
     problems += _strange_tars(folder, manifest)
-    problems += _compare_croissant(folder, manifest)
     by_key = {str(row["key"]): row for row in rows or ()}
     if not quick:
         decode = _decode_changes if manifest.packing.get("layout") == LAYOUT else _decode
@@ -173,21 +177,65 @@ def _strange_tars(folder: Path, manifest: Manifest) -> Iterator[Problem]:
             yield Problem("unknown-shard", f"{path.name} is not in the manifest; *.tar would load it", path.name)
 
 
-def _compare_croissant(folder: Path, manifest: Manifest) -> Iterator[Problem]:
-    """The description, where there is one, names the tars of the manifest."""
-    path = folder / CROISSANT
-    if not path.is_file():
+def _compare_origin(manifest: Manifest, rows: Sequence[Row]) -> Iterator[Problem]:
+    """Every sample is of the recipe and the seed that the manifest names."""
+    others = [row for row in rows if (row.get("recipe"), row.get("seed")) != (manifest.recipe, manifest.seed)]
+    if others:
+        made = f"{others[0].get('recipe')}, seed {others[0].get('seed')}"
+        detail = (
+            f"{plural(len(others), 'row')} of {SAMPLES} of another build, {others[0]['key']} first ({made}); "
+            f"the manifest says {manifest.recipe}, seed {manifest.seed}"
+        )
+        yield Problem("other-build", detail, SAMPLES)
+
+
+def _compare_documents(folder: Path, manifest: Manifest, rows: Sequence[Row]) -> Iterator[Problem]:
+    """The documents are what manifest and rows give, as far as this version writes what that of the set wrote."""
+    problem = _compare_croissant(folder, manifest)
+    if problem is not None:
+        yield problem
+    tool = manifest.tool
+    if tool.get("anomsynth") != version("anomsynth"):
         return
     try:
-        files = json.loads(path.read_bytes())["distribution"]
-        described = {
-            file["name"]: file["sha256"] for file in files if file.get("encodingFormat") == "application/x-tar"
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        yield Problem("description", f"{CROISSANT} cannot be read as a description of a data set", CROISSANT)
+        wanted = {**documents(folder, manifest, rows), MANIFEST: manifest_bytes(manifest)}
+    except (BadInput, OSError):
+        return  # of the first shard or a list, which is a problem of its own
+    except (ValueError, OverflowError):
+        yield Problem("description", f"no description can be written of what {MANIFEST} and {SAMPLES} say", CARD)
         return
-    if described != {record.name: record.sha256 for record in manifest.shards}:
-        yield Problem("description", f"{CROISSANT} describes other shards than the manifest", CROISSANT)
+    for name in (*DOCUMENTS, MANIFEST):
+        if name == PLACEMENT and tool.get("zlib") != ZLIB_RUNTIME_VERSION:
+            continue  # equal pictures, other bytes
+        try:
+            found = (folder / name).read_bytes()
+        except FileNotFoundError:
+            found = None
+        except OSError as error:
+            yield Problem("description", f"{name}: {error.strerror}", name)
+            continue
+        if found != wanted.get(name) and not (name == CROISSANT and problem is not None):
+            what = "is missing" if found is None else "is not what manifest and rows give"
+            yield Problem("description", f"{name} {what}", name)
+
+
+def _compare_croissant(folder: Path, manifest: Manifest) -> Problem | None:
+    """The description names the files as they are, whichever version wrote it."""
+    try:
+        files = json.loads((folder / CROISSANT).read_bytes())["distribution"]
+        described = {file["name"]: file["sha256"] for file in files if "sha256" in file}
+        wanted = {record.name: record.sha256 for record in manifest.shards}
+        for name in (MANIFEST, SAMPLES, REJECTS):
+            if not (folder / name).is_file():
+                return None  # a list that is lost is a problem of its own
+            wanted[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return Problem("description", f"{CROISSANT} is missing", CROISSANT)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return Problem("description", f"{CROISSANT} cannot be read as a description of a data set", CROISSANT)
+    if described != wanted:
+        return Problem("description", f"{CROISSANT} describes other shards or lists", CROISSANT)
+    return None
 
 
 # The shards

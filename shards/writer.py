@@ -114,9 +114,16 @@ def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], None]) -
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    directory = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)  # the rename itself must survive a power cut, too
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush to the disk which names a folder holds; a store behind a URL does that by itself."""
+    if isinstance(folder, RemotePath):
+        return
+    directory = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(directory)  # the rename itself must survive a power cut, too
+        os.fsync(directory)
     finally:
         os.close(directory)
 

@@ -43,7 +43,7 @@ Shards = Annotated[
     ),
 ]
 Repair = Annotated[
-    bool, typer.Option("--repair", help="Make broken or missing shards of a complete set again, and only these.")
+    bool, typer.Option("--repair", help="Make what is broken or missing of a complete set again, and only that.")
 ]
 PerShard = Annotated[int, typer.Option("--samples-per-shard", min=1, help="Samples in a tar.")]
 PerFrame = Annotated[
@@ -265,7 +265,7 @@ def _build(
     opened = entry.open(resolved, Sources(**folders))
     summary = build(opened, target, packing=resolve(Packing, options=stored), **way)
     print_summary(summary)
-    if shareable and not summary.dry_run and not summary.missing:
+    if shareable and summary.whole:
         print_terms(target, opened.plan()["coco"]["left_out"]["no-derivatives"])
     return summary
 

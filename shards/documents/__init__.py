@@ -15,7 +15,7 @@ from shards.documents.heatmap import heat_map
 from shards.documents.licences import licence_rows
 from shards.documents.statistics import statistics
 from shards.errors import BadInput
-from shards.manifest import Manifest
+from shards.manifest import REJECTS, Manifest
 from shards.reader import index_shard, read_members
 from shards.rows import Row, row_lines
 from shards.writer import write_atomically
@@ -29,29 +29,37 @@ _ASPECT: Final = 2.0
 """Of Cityscapes; taken where a set holds no pictures."""
 
 
-def write_documents(folder: Path, manifest: Manifest, rows: Sequence[Row]) -> list[Path]:
-    """Write README.md, croissant.json and, where objects were pasted, licences.jsonl and placement.png.
+def documents(folder: Path, manifest: Manifest, rows: Sequence[Row]) -> dict[str, bytes]:
+    """README.md, croissant.json and, where objects were pasted, licences.jsonl and placement.png, by name.
 
-    Call it when the tars are complete and before the manifest is written. Equal sets get equal bytes.
+    Equal sets have equal documents, where they are made by equal versions.
 
     Args:
-        folder: of the set; its tars are there, its manifest need not be.
-        manifest: what will be written as manifest.json.
+        folder: of the set; its tars and lists are there, its manifest need not be.
+        manifest: what is (or will be) written as manifest.json.
         rows: what is written as samples.jsonl.
 
-    Returns:
-        The files written.
+    Raises:
+        BadInput: the first shard is broken.
+        OSError: of reading it or the rejects.
     """
     members, aspect = _first_sample(folder, manifest)
     counts = statistics(rows, aspect)
+    described = croissant(manifest, rows, members, rejects=(folder / REJECTS).read_bytes())
     contents = {
         CARD: card(manifest, rows, aspect=aspect).encode(),
-        CROISSANT: (json.dumps(croissant(manifest, rows, members), indent=2, ensure_ascii=False) + "\n").encode(),
+        CROISSANT: (json.dumps(described, indent=2, ensure_ascii=False) + "\n").encode(),
     }
     if pictures := licence_rows(rows):
         contents[LICENCES] = row_lines(pictures)
     if counts.objects:
         contents[PLACEMENT] = encode_png(heat_map(counts.placement))
+    return contents
+
+
+def write_documents(folder: Path, manifest: Manifest, rows: Sequence[Row]) -> list[Path]:
+    """Write the documents of a set, when its tars and lists are complete, before its manifest; returns the files."""
+    contents = documents(folder, manifest, rows)
     for name, content in contents.items():
         write_atomically(folder / name, content)
     return [folder / name for name in contents]
@@ -62,7 +70,10 @@ def _first_sample(folder: Path, manifest: Manifest) -> tuple[tuple[str, ...], fl
     if not manifest.shards:
         return MEMBERS, _ASPECT
     path = folder / manifest.shards[0].name
-    entry = index_shard(path)[0]
+    entries = index_shard(path)
+    if not entries:
+        raise BadInput("bad-tar", f"{path.name} holds no sample")
+    entry = entries[0]
     suffixes = tuple(member.suffix for member in entry.members)
     for suffix, data in read_members(path, entry).items():
         if suffix.startswith("image."):

@@ -271,7 +271,7 @@ def _rebuilding(manifest: Manifest) -> str:
             words.append(f"--{name} {name.upper()} {option} {sources[name].get('split', 'train')}")
     words.append(
         f"--count {manifest.count} --seed {manifest.seed} --samples-per-shard {manifest.samples_per_shard} "
-        f"--config config.json{' --layout delta' if _is_delta(manifest) else ''} --out mix"
+        f"--config config.json{_packed(manifest)} --out mix"
     )
     command = " \\\n    ".join(words)
     versions = ", ".join(f"{_cell(name)} {_cell(version)}" for name, version in manifest.tool.items())
@@ -290,6 +290,17 @@ where `config.json` holds
 ```
 
 `anomsynth verify . --cityscapes CITYSCAPES --coco COCO --rebuild 10` makes some samples again and compares."""
+
+
+def _packed(manifest: Manifest) -> str:
+    """The options that say how samples are stored, where they are not the default."""
+    image_format = manifest.packing.get("image_format", "png")
+    words = [" --layout delta"] if _is_delta(manifest) else []
+    if image_format != "png":
+        words.append(f" --image-format {image_format}")
+    if image_format == "jpeg":
+        words.append(f" --quality {manifest.packing.get('quality')}")
+    return "".join(words)
 
 
 def _is_delta(manifest: Manifest) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shards.documents.licences import CITYSCAPES_LICENCE, picture_licences
-from shards.manifest import SAMPLES, Manifest
+from shards.manifest import MANIFEST, REJECTS, SAMPLES, Manifest, manifest_bytes
 from shards.rows import Row, row_lines
 
 MEMBERS: Final = ("image.png", "anomaly.png", "semantic.png", "json")
@@ -79,13 +79,16 @@ _CONTEXT: Final[Mapping[str, Any]] = {
 }
 
 
-def croissant(manifest: Manifest, rows: Sequence[Row], members: Sequence[str] = MEMBERS) -> dict[str, Any]:
+def croissant(
+    manifest: Manifest, rows: Sequence[Row], members: Sequence[str] = MEMBERS, *, rejects: bytes = b""
+) -> dict[str, Any]:
     """Describe a shard set.
 
     Args:
         manifest: of the set; names, sizes and sha256 of its tars are taken from it.
         rows: of samples.jsonl, in storage order.
         members: the files of a sample behind ``KEY.``, such as ``image.png``.
+        rejects: the content of rejects.jsonl.
 
     Returns:
         JSON types; holds no time, host or path, so that equal sets have equal descriptions. The publication date that
@@ -104,7 +107,9 @@ def croissant(manifest: Manifest, rows: Sequence[Row], members: Sequence[str] = 
         "creator": {"@type": "sc:Organization", "name": "anomsynth"},
         "distribution": [
             *(_tar(shard.name, shard.bytes, shard.sha256) for shard in manifest.shards),
+            _record(MANIFEST, "How the set was made, and of what.", "application/json", manifest_bytes(manifest)),
             _table(rows),
+            _record(REJECTS, "A row an input that could not be used.", "application/jsonlines", rejects),
             *(_file_set(kind, by_name[kind], manifest) for kind in kinds),
         ],
         "recordSet": [
@@ -148,6 +153,20 @@ def _tar(name: str, size: int, sha256: str) -> dict[str, Any]:
         "contentSize": f"{size} B",
         "encodingFormat": "application/x-tar",
         "sha256": sha256,
+    }
+
+
+def _record(name: str, description: str, kind: str, content: bytes) -> dict[str, Any]:
+    """A file beside the tars with its sha256, so that a change of it shows."""
+    return {
+        "@type": "cr:FileObject",
+        "@id": name,
+        "name": name,
+        "description": description,
+        "contentUrl": name,
+        "contentSize": f"{len(content)} B",
+        "encodingFormat": kind,
+        "sha256": hashlib.sha256(content).hexdigest(),
     }
 
 

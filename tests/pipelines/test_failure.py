@@ -95,7 +95,7 @@ def test_a_worker_that_cannot_write(tmp_path: Path, sources: Sources, whole: dic
     result = subprocess.run(words, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout == (
-        f"Cannot write into {out}: {os.strerror(errno.EFBIG)}; "
+        f"Cannot write into {out} or read it: {os.strerror(errno.EFBIG)}; "
         "what is finished stays, and the same command goes on from there.\n"
     )
     assert "Traceback" not in result.stderr
@@ -158,6 +158,19 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, sources: Sources, whole: dic
     path.rmdir()
     path.write_bytes(data)
     build(plain(sources), out, **NUMBERS)
+    assert content(out) == whole
+
+
+def test_a_source_that_fails_while_it_is_read(tmp_path: Path, sources: Sources, whole: dict[str, bytes]) -> None:
+    """A network folder that goes away: nothing is wrong with OUT."""
+
+    def fail() -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "/far/away.png")
+
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match=r"^Cannot read cityscapes/train/\w+ for cityscapes-00000002: Input/ou"):
+        build(Once(plain(sources), 2, fail), out, **NUMBERS)
+    assert build(plain(sources), out, **NUMBERS).resumed == 1
     assert content(out) == whole
 
 

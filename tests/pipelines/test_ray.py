@@ -9,6 +9,8 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,7 @@ from pipelines.recipes.cityscapes import CityscapesConfig, CityscapesRecipe
 from shards.errors import UserError
 
 needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="Ray is absent: pip install 'anomsynth[cluster]'"
+    importlib.util.find_spec("ray") is None, reason="Ray is absent: make ray-test installs it"
 )
 
 SCRIPT = """
@@ -87,6 +89,79 @@ def test_two_nodes(tmp_path: Path, sources: Sources) -> None:
     assert said[4] == "0"
     assert content(tmp_path / "ray") == content(tmp_path / "here")
     assert content(tmp_path / "parts") == content(tmp_path / "here")
+
+
+class RayError(Exception):
+    """As in ray.exceptions, whose others all derive from it."""
+
+
+class WorkerCrashedError(RayError):
+    pass
+
+
+class OutOfMemoryError(RayError):
+    pass
+
+
+class RaySystemError(RayError):
+    pass
+
+
+class StandIn:
+    """What the engine uses of Ray, on which every task fails in the same way."""
+
+    exceptions = SimpleNamespace(RayError=RayError, WorkerCrashedError=WorkerCrashedError)
+
+    def __init__(self, failure: RayError) -> None:
+        self._failure = failure
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 1.0}
+
+    def put(self, value: bytes) -> bytes:
+        return value
+
+    def remote(self, **options: Any) -> Any:
+        return lambda function: SimpleNamespace(remote=lambda token, stored, task: task)
+
+    def wait(self, references: list[Any], num_returns: int) -> tuple[list[Any], list[Any]]:
+        return references[:num_returns], references[num_returns:]
+
+    def cancel(self, reference: Any) -> None:
+        pass
+
+    def get(self, reference: Any) -> Any:
+        raise self._failure
+
+
+@pytest.mark.parametrize(
+    ("failure", "sentence"),
+    [
+        (
+            WorkerCrashedError("gone"),
+            r"cityscapes-000000\.tar could not be made in four tries, each time a work",
+        ),
+        (
+            OutOfMemoryError("Task was killed due to the node running low on memory.\n"),
+            r"Ray could not make cityscapes-000000\.tar: OutOfMemoryError: Task was killed due to the node run",
+        ),
+        (
+            RaySystemError("System error: No module named 'pipelines'\ntraceback: Tra\nModuleNotFoundError: No m"),
+            r"Ray could not make cityscapes-000000\.tar: RaySystemError: ModuleNotFoundError: No m; the same command",
+        ),
+        (RayError(""), r"Ray could not make cityscapes-000000\.tar: RayError: no reason; the same command resumes\."),
+    ],
+)
+def test_failures_of_ray_are_one_sentence(
+    tmp_path: Path, sources: Sources, monkeypatch: pytest.MonkeyPatch, failure: RayError, sentence: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", StandIn(failure))  # type: ignore[arg-type]
+    recipe = CityscapesRecipe.open(CityscapesConfig(), sources)
+    with pytest.raises(UserError, match=sentence):
+        build(recipe, tmp_path / "out", engine="ray", count=6, samples_per_shard=2)
 
 
 def test_without_ray(tmp_path: Path, sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from zlib import ZLIB_RUNTIME_VERSION
 
 import numpy as np
 import pytest
 
+from shards.documents import write_documents
 from shards.manifest import Manifest, write_manifest
 from shards.rows import row_lines
 from shards.sample import Sample
@@ -69,7 +72,8 @@ def make_set(tmp_path: Path) -> MakeSet:
         rejects = [{"reason": "tiny", "detail": "too small", "input": "coco/1", "sample": None}]
         fields = {
             "recipe": "mix", "config": {"size": None}, "seed": 0, "count": samples, "samples_per_shard": per_shard,
-            "tool": {"anomsynth": "0"}, "shards": shards, "rejects": {"tiny": 1},
+            "tool": {"anomsynth": version("anomsynth"), "zlib": ZLIB_RUNTIME_VERSION},
+            "shards": shards, "rejects": {"tiny": 1},
             "sources": {
                 "cityscapes": {"dataset": "cityscapes", "split": "train", "files": 10},
                 "coco": {"dataset": "coco", "split": "train2017", "files": 3},
@@ -78,7 +82,9 @@ def make_set(tmp_path: Path) -> MakeSet:
         }  # fmt: skip
         (folder / "samples.jsonl").write_bytes(row_lines(rows))
         (folder / "rejects.jsonl").write_bytes(row_lines(rejects))
-        write_manifest(folder, Manifest(**{**fields, **changes}))
+        manifest = Manifest(**{**fields, **changes})
+        write_documents(folder, manifest, rows)
+        write_manifest(folder, manifest)
         return folder
 
     return make

@@ -51,7 +51,7 @@ def make(tmp_path: Path) -> Callable[[int], Path]:
     return lambda count: write_set(tmp_path / "set", [sample_of(i) for i in range(count)])
 
 
-def crops(folder: Path, *, workers: int, steps: int = 8, size: int = 40) -> list[CropBatch | None]:
+def crops(folder: Path, *, workers: int, steps: int = 8, size: int = 40) -> list[CropBatch]:
     dataset = ShardDataset([folder], RandomCrop(size, size - 8, flip=0.5), seed=3)
     sampler = EpochSampler(len(dataset), batch_size=3, seed=3, steps=steps)
     return list(stream(dataset, sampler, collate_crops, workers=workers))
@@ -91,13 +91,21 @@ def test_workers_hand_over_the_same_bytes_and_kept_batches_stay_as_they_are(make
     together = crops(folder, workers=1, steps=40)
     assert len({id(batch) for batch in together}) == 40
     for one, two in zip(alone, together, strict=True):
-        assert one is not None
-        assert two is not None
         assert one.keys == two.keys
         assert two.pixels.dtype == torch.uint8
         for name in ("pixels", "anomaly", "semantic"):
             assert torch.equal(getattr(one, name), getattr(two, name)), name
     assert set(slots._received) == before  # the loader is gone, and its slots with it
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_batch_of_nothing_but_broken_samples_says_why(make: Callable[[int], Path], workers: int) -> None:
+    for batch in crops(make(5), workers=workers, steps=2, size=200):
+        assert batch.keys == ()
+        assert [reason for reason, _ in batch.rejected] == ["small-frame"] * 3
+        assert batch.pixels.shape == (0, 0, 0, 3)
+        assert batch.anomaly.shape == batch.semantic.shape == (0, 0, 0)
+        assert to_device(batch.pixels, torch.device("cpu")).shape == (0, 3, 0, 0)
 
 
 def test_memory_is_used_again_when_a_batch_is_gone(make: Callable[[int], Path]) -> None:
