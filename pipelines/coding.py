@@ -58,6 +58,7 @@ class Coder:
         else:
             suffix, image = encode_image(sample.picture, self._packing.image_format, self._packing.quality)
         files = [(f"image.{suffix}", image), ("anomaly.png", sample.anomaly), ("semantic.png", sample.semantic)]
+        files += [(f"{name}.png", sample.extras[name]) for name in sorted(sample.extras)]
         return [*files, ("json", encode_json(sample.meta))], sample.meta
 
     def _coded_of(self, base: Base, change: Change) -> CodedBase:

@@ -71,6 +71,7 @@ class BuildSummary:
         repaired: shards that were broken and made again; None: that was not asked for.
         missing: shards that other calls still have to make: the set is not complete.
         bytes: size of all these shards.
+        pixels: of a complete set by anomaly label: known, anomaly, ignore.
         seconds: how long this call took.
         complete: the set was complete before; nothing was done.
         dry_run: nothing was done, on request.
@@ -85,6 +86,7 @@ class BuildSummary:
     repaired: tuple[str, ...] | None = None
     missing: int = 0
     bytes: int = 0
+    pixels: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     complete: bool = False
     dry_run: bool = False
@@ -293,6 +295,7 @@ def _summary(
         resumed=resumed,
         repaired=repaired,
         bytes=sum(shard.bytes for shard in manifest.shards),
+        pixels=manifest.pixels,
         seconds=time.monotonic() - start,
         complete=complete,
     )
