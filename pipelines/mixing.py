@@ -59,11 +59,11 @@ class Relabel:
 
     Attributes:
         anomaly: (H, W) bool: pixels that become anomalies.
-        extras: maps that are stored beside the labels, by name: (H, W) uint8.
+        extras: maps that are stored beside the labels, by name: (H, W) or (H, W, 3) uint8.
     """
 
     anomaly: Bool[np.ndarray, "h w"]
-    extras: Mapping[str, UInt8[np.ndarray, "h w"]]
+    extras: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ class Mixed:
     meta: Mapping[str, Any]
     extras: Mapping[str, bytes] = field(default_factory=dict)
 
-    def beside(self, extras: Mapping[str, UInt8[np.ndarray, "h w"]]) -> Mixed:
+    def beside(self, extras: Mapping[str, np.ndarray]) -> Mixed:
         """The same with further maps."""
         return replace(self, extras={name: encode_png(extra) for name, extra in extras.items()})
 
