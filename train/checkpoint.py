@@ -25,7 +25,7 @@ from torch import Tensor
 
 from shards.errors import UserError
 from shards.writer import write_atomically
-from train.networks import SegmentationNetwork, build_network, load_weights
+from train.networks import SegmentationNetwork, build_segmenter, load_weights
 
 WEIGHTS = "checkpoint.safetensors"
 INFO = "checkpoint.json"
@@ -196,7 +196,7 @@ def load_checkpoint(run: Path) -> tuple[SegmentationNetwork, CheckpointInfo]:
             f"{path} is of step {step}, {INFO} of step {info.step}: saving was interrupted; type the same train "
             "command again to complete the run."
         )
-    network = build_network(info.network.name, **info.network.options)
+    network = build_segmenter(info.network.name, **info.network.options)
     load_weights(network, path)
     return network.eval(), info
 

@@ -21,7 +21,7 @@ from eval.scores import score_maps, score_names
 from shards.errors import UserError
 from train.checkpoint import WEIGHTS, fingerprint, load_checkpoint
 from train.devices import choose_device, memory_advice
-from train.networks import SegmentationNetwork, build_network, load_weights
+from train.networks import SegmentationNetwork, build_segmenter, load_weights
 from train.views import Views, view_logits
 
 
@@ -128,7 +128,7 @@ def predictor_from(
     else:
         if segmenter is None or weights is None:
             raise UserError("--segmenter NAME and --weights FILE belong together; one of them is missing.")
-        network = build_network(segmenter)
+        network = build_segmenter(segmenter)
         load_weights(network, weights)
         describe = {
             "network": segmenter,

@@ -35,7 +35,7 @@ from train.loop import Machine, RunSummary, fit
 from train.methods import METHODS
 from train.methods.ovr import OvrConfig
 from train.methods.segmenter import SegmenterConfig
-from train.networks import SegmentationNetwork, build_network, load_weights
+from train.networks import SegmentationNetwork, build_segmenter, load_weights
 
 LARGEST_INPUT = 1024
 """Widest input that a segmenter gets by itself, in pixels; Cityscapes frames are halved to it."""
@@ -62,7 +62,7 @@ def train_segmenter(
         shards: shard sets with semantic maps, pooled.
         out: the RUN folder.
         config: the recipe; without `input_size` it is the size of the first frame, at most 1024 pixels wide.
-        network: a key of `NETWORKS`.
+        network: a key of `SEGMENTERS`.
         network_options: arguments of its constructor, such as `width`.
         seed: of weights, order and augmentation.
         device: auto, cpu or cuda.
@@ -81,7 +81,7 @@ def train_segmenter(
     options["input_size"] = list(config.input_size or native_input(shards))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        built = build_network(network, **options)
+        built = build_segmenter(network, **options)
     return _train(
         "segmenter",
         config,
@@ -151,7 +151,7 @@ def train_ovr(
     else:
         if segmenter is None or weights is None:
             raise UserError("--segmenter NAME and --weights FILE belong together; one of them is missing.")
-        network = build_network(segmenter)
+        network = build_segmenter(segmenter)
         load_weights(network, weights)
         built = NetworkInfo(name=segmenter, options={"num_outputs": network.num_outputs})
         start = StartInfo(kind="weights", name=weights.name, fingerprint=fingerprint(weights))
