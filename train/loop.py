@@ -30,11 +30,9 @@ from train.checkpoint import (
 from train.config import TrainConfig
 from train.data import TrainingPool, collate
 from train.devices import autocast
-from train.methods.base import Method
+from train.methods.base import Method, Progress
 from train.networks import SegmentationNetwork
-from train.predictor import NetworkPredictor
 from train.schedule import learning_rate
-from train.validate import validate
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ def fit(
     method: Method,
     network: SegmentationNetwork,
     config: TrainConfig,
-    pool: TrainingPool,
+    pools: Sequence[TrainingPool],
     run: Path,
     info: CheckpointInfo,
     machine: Machine,
@@ -106,7 +104,7 @@ def fit(
         method: gives the loss.
         network: with its start weights, also when the run goes on (a method may compare with them).
         config: of the method.
-        pool: the samples.
+        pools: the samples, one pool a stream.
         run: where everything is written; exists.
         info: the run's description at step 0.
         machine: device, workers, how often to save and log.
@@ -121,9 +119,9 @@ def fit(
     # Model: what learns, what stays
     network = network.to(machine.device).to(memory_format=torch.channels_last)
     start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    step_loss = method.prepare(network, config, pool)
+    task = method.prepare(network, config, pools)
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = make_optimizer(network, config)
+    optimizer = task.optimizers["network"]
 
     # Resume
     resumed = load_resume(run)
@@ -141,6 +139,7 @@ def fit(
     truncate_logs(run, first)
 
     # Data: the position in the stream is the step
+    pool = pools[0]
     sampler = EpochSampler(len(pool), batch_size=config.batch, seed=info.seed, start=first, steps=stop)
     batches = iter(stream(pool, sampler, collate, workers=machine.workers, pin_memory=machine.device.type == "cuda"))
 
@@ -173,7 +172,8 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         with autocast(machine.device, config.precision):
-            loss, report = step_loss(network, batch.to(machine.device))
+            phase = next(task.step(task.modules, [batch.to(machine.device)], Progress(step, steps)))
+            loss, report = phase.loss, phase.report
         loss_value = float(loss.detach())
         if not math.isfinite(loss_value):
             raise UserError(
@@ -201,8 +201,7 @@ def fit(
     if stop == steps and method.finish is not None:
         method.finish(network, start, config)
     if stop == steps and val_shards:
-        predictor = NetworkPredictor(network, input_size=info.input_size, device=machine.device)
-        validation, unreadable = validate(predictor, val_shards)
+        validation, unreadable = method.validate(network, config, val_shards, machine.device)
         rejected.update(f"held-out {reason}" for reason, _ in unreadable)
         for reason, detail in unreadable:
             log.event(steps, {"rejected": f"held-out {reason}", "detail": detail})
@@ -221,32 +220,6 @@ def fit(
         loss=log.last if log.last is not None else loss_value,
         rejected=dict(rejected),
         validation=validation,
-    )
-
-
-def make_optimizer(network: SegmentationNetwork, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW over what learns: kernels decay; biases, batch norm and a head with a void output do not.
-
-    Output 19 gets no gradient, and decay would be all that moves it. Each group carries the `factor` of its learning
-    rate on the schedule's.
-    """
-    held = set(network.part("head").parameters()) if network.has_void else set()
-    decoder = set(network.part("decoder").parameters())
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in network.parameters():
-        if parameter.requires_grad:
-            decays = parameter.ndim > 1 and parameter not in held
-            groups.setdefault((decays, parameter in decoder), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "weight_decay": config.weight_decay if decays else 0.0,
-                "factor": 1.0 if inside else config.encoder_lr,
-            }
-            for (decays, inside), parameters in groups.items()
-        ],
-        lr=config.lr,
     )
 
 

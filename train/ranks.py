@@ -1,71 +1,149 @@
-"""The processes that train together: who is who, and sums and rows over all of them.
+"""Several processes that train one network, as `torchrun` starts them; in one process all of this does nothing.
 
-One process needs no set-up: every function is then the identity. A loss is a rank's share of the loss of the joint
-batch: local sum / `total(count)`; the shares of all ranks add up to it. DistributedDataParallel takes the mean of the
-ranks' gradients, so the loop multiplies a share by `world()` before backward.
+Rank r of a world of w sees every w-th sample of a step's joint batch (`batch` samples of each stream). A loss divides
+its local sum by the joint count,
+
+    share_r = sum_{i in rank r} l_i / total(n_r),        loss = sum_r share_r
+
+so that the sum of the ranks' gradients is the gradient of one process on the joint batch. DistributedDataParallel
+takes the mean over ranks: the loop multiplies every share by w before the backward pass.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import os
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import torch
-from jaxtyping import Num, Shaped
-from torch import Tensor, distributed
+import torch.distributed as dist
+from jaxtyping import Shaped
+from torch import Tensor, nn
+
+from shards.errors import UserError
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+_ERRORS = "anomsynth/errors"
+"""Key of the store in which ranks count their failures: the first one speaks."""
 
 
 def world() -> int:
-    """How many processes train together."""
-    return distributed.get_world_size() if _together() else 1
+    """Number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Number of this process, 0..world-1."""
-    return distributed.get_rank() if _together() else 0
+    """Which of them this is; 0 writes."""
+    return dist.get_rank() if dist.is_initialized() else 0
 
 
-def total(tensor: Num[Tensor, "*shape"]) -> Num[Tensor, "*shape"]:
-    """Sum of the ranks' tensors, equal on all of them; carries no gradient."""
-    tensor = tensor.detach()
+def speaks() -> bool:
+    """Whether this process prints: rank 0, or the only one; known before and after the processes are joined."""
+    return int(os.environ.get("RANK", "0")) == 0 or int(os.environ.get("WORLD_SIZE", "1")) == 1
+
+
+def total(tensor: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
+    """Sum over the ranks, without gradient; the tensor itself in one process."""
     if world() == 1:
-        return tensor
-    tensor = tensor.clone()
-    distributed.all_reduce(tensor)
-    return tensor
+        return tensor.detach()
+    summed = tensor.detach().clone()
+    dist.all_reduce(summed)
+    return summed
 
 
-def gather(tensor: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "gathered ..."]:
-    """Rows of all ranks, in the order of the ranks, on each of them; they may differ in number.
+def gather(tensor: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "m ..."]:
+    """Rows of all ranks, in the order of the ranks; gradients flow back to the rank that a row is from.
 
-    A row's gradient is the sum of what all ranks send back to it, so every rank that gathers must run backward
-    through what it gathered.
+    Args:
+        tensor: (N, ...), where N may differ from rank to rank, and be 0.
     """
     if world() == 1:
         return tensor
-    sizes = torch.zeros(world(), dtype=torch.int64, device=tensor.device)
-    sizes[rank()] = tensor.shape[0]
-    rows: Tensor = _Gather.apply(tensor, total(sizes).tolist())
-    return rows
-
-
-def _together() -> bool:
-    return distributed.is_available() and distributed.is_initialized()
+    gathered: Tensor = _Gather.apply(tensor)
+    return gathered
 
 
 class _Gather(torch.autograd.Function):
+    """All-gather of unequally many rows; backward sums what all ranks' losses say of a row."""
+
     @staticmethod
-    def forward(ctx: Any, tensor: Tensor, sizes: list[int]) -> Tensor:
-        ctx.sizes = sizes
-        # Collectives want equal shapes: shorter ranks are filled up to the longest.
-        padded = tensor.new_zeros((max(sizes), *tensor.shape[1:]))
-        padded[: tensor.shape[0]] = tensor
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        counts = torch.zeros(world(), dtype=torch.int64, device=tensor.device)
+        counts[rank()] = tensor.shape[0]
+        sizes = total(counts).tolist()
+        ctx.start, ctx.rows = sum(sizes[: rank()]), sizes[rank()]
+        padded = tensor.new_zeros(max(sizes), *tensor.shape[1:])
+        padded[: ctx.rows] = tensor
         parts = [torch.empty_like(padded) for _ in sizes]
-        distributed.all_gather(parts, padded)
+        dist.all_gather(parts, padded)
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        gradient = gradients[0].contiguous().clone()
-        distributed.all_reduce(gradient)
-        first = sum(ctx.sizes[: rank()])
-        return gradient[first : first + ctx.sizes[rank()]], None
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return total(gradients[0].contiguous())[ctx.start : ctx.start + ctx.rows]
+
+
+def agree(number: int) -> int:
+    """The largest of the ranks' numbers; it waits for all ranks but for no device."""
+    if world() == 1:
+        return number
+    largest = torch.tensor(number)
+    dist.all_reduce(largest, dist.ReduceOp.MAX)
+    return int(largest)
+
+
+def collect(thing: Result) -> list[Result]:
+    """What each rank holds, in the order of the ranks; things cross as pickles."""
+    if world() == 1:
+        return [thing]
+    things: list[Any] = [None] * world()
+    dist.all_gather_object(things, thing)
+    return things
+
+
+def bare(module: nn.Module) -> nn.Module:
+    """The module within DistributedDataParallel, with its attributes; any other as it is."""
+    return module.module if isinstance(module, nn.parallel.DistributedDataParallel) else module
+
+
+def together(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Decorator of what all processes of a `torchrun` do together.
+
+    It joins them, and ends them together: a rank that fails leaves, the others notice at their next exchange, and
+    only the first one says why.
+
+    Raises:
+        UserError: by the first rank that failed, or by one that lost another without a word.
+    """
+
+    @functools.wraps(function)
+    def joined(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+            return function(*args, **kwargs)
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        try:
+            result = function(*args, **kwargs)
+        except Exception as error:
+            if _failed_before():
+                raise SystemExit(1) from error
+            if isinstance(error, RuntimeError) and "onnection" in str(error):  # of gloo, to a rank that was killed
+                raise UserError(
+                    "Another process of the run was ended; the same command goes on from where it was saved."
+                ) from error
+            raise
+        dist.destroy_process_group()
+        return result
+
+    return joined
+
+
+def _failed_before() -> bool:
+    """Count this failure; whether there was one before, or nobody is left to ask."""
+    try:
+        store = dist.distributed_c10d._get_default_store()
+        return int(store.add(_ERRORS, 1)) > 1
+    except RuntimeError:
+        return True

@@ -212,7 +212,7 @@ def _train(
         "the same command with fewer --workers goes on where it was saved; a smaller --batch, --crop or --size needs "
         "another --out"
     ):
-        return fit(METHODS[name], network, config, pool, out, info, machine, val_shards)
+        return fit(METHODS[name], network, config, [pool], out, info, machine, val_shards)
 
 
 def _machine(device: str, threads: int | None, workers: int, save_every: int, stop_at: int | None) -> Machine:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -420,12 +421,13 @@ def test_held_out_samples_that_cannot_be_read_are_counted(
 def test_a_run_that_dies_while_it_is_judged_goes_on_there(
     tiny_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from train import loop
+    from train import run
 
     def full(*arguments: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore of it")
 
-    monkeypatch.setattr(loop, "validate", full)
+    methods = {"segmenter": dataclasses.replace(run.METHODS["segmenter"], validate=full)}
+    monkeypatch.setattr(run, "METHODS", methods)
     with pytest.raises(UserError, match=r"Memory is exhausted \(CUDA .* 2 GiB\): the same command with fewer"):
         segmenter(tiny_shards, tmp_path / "run", val_shards=[tiny_shards])
     monkeypatch.undo()
