@@ -27,13 +27,13 @@ from jaxtyping import UInt8
 
 from pipelines.mixing import Base, Change, Relabel
 from pipelines.recipe import Scene, sample_key
-from pipelines.sources.frames import resize_labels
 from shards.config import Config, Size
 from shards.delta import LAYOUT
 from shards.errors import BadInput, UserError
 from shards.layouts.problem import Problem
 from shards.manifest import MANIFEST, Manifest
 from shards.reader import ShardSet
+from shards.resize import resize_labels
 from shards.rows import read_rejects
 from shards.sample import Sample
 
@@ -58,13 +58,14 @@ class Chain(Protocol):
         ...
 
     def look(
-        self, image: UInt8[np.ndarray, "h w 3"], swapped: UInt8[np.ndarray, "h w"] | None = None
+        self, image: UInt8[np.ndarray, "h w 3"], *, swapped: UInt8[np.ndarray, "h w"] | None = None, key: str = ""
     ) -> Mapping[str, np.ndarray]:
         """The picture at `size` under ``image``, and beside it each of `EXTRAS`.
 
         Args:
             image: (H, W, 3) uint8 RGB, at its own size.
             swapped: (H, W) uint8 trainIds that stand in for what the segmenter says; 255 where they do not.
+            key: of the sample, for generators that hold a picture for each.
         """
         ...
 
@@ -185,7 +186,7 @@ class Enriched:
                 row = self.rejects.get(key, {"reason": "missing-sample", "detail": f"{key} is not in the set"})
                 raise BadInput(row["reason"], row["detail"])
             sample = self.shards[self.places[key]]
-            self.last.found = sample, self.chain.look(sample.image, sample.extras.get(SWAPPED))
+            self.last.found = sample, self.chain.look(sample.image, swapped=sample.extras.get(SWAPPED), key=key)
             self.last.key = key
         assert self.last.found is not None
         return self.last.found

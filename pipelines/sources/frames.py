@@ -10,10 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 from isal import isal_zlib
-from jaxtyping import Int32, Int64, Integer, UInt8
+from jaxtyping import Int32, Int64, UInt8
 from pydantic import Field, field_validator
 
 from pipelines.mixing import Base, Change
@@ -31,6 +30,7 @@ from shards.layouts.cityscapes import (
     scan_cityscapes,
 )
 from shards.layouts.problem import Problem
+from shards.resize import resize_image, resize_labels
 from shards.rng import generator
 
 
@@ -149,30 +149,6 @@ class FrameSource:
                 width, height = image_size(frame)
                 return f"{width}x{height}"
         return "unknown"
-
-
-def resize_image(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int] | None) -> UInt8[np.ndarray, "H W 3"]:
-    """Scale a picture to (width, height): averaging the pixels that merge, or bilinear where it grows."""
-    height, width = image.shape[:2]
-    if size is None or size == (width, height):
-        return image
-    shrinks = size[0] <= width and size[1] <= height
-    scaled: UInt8[np.ndarray, "H W 3"] = np.asarray(
-        cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.uint8
-    )
-    return scaled
-
-
-def resize_labels(labels: Integer[np.ndarray, "h w"], size: tuple[int, int] | None) -> Integer[np.ndarray, "H W"]:
-    """Scale a label map to (width, height): each pixel takes the label at its own centre."""
-    height, width = labels.shape
-    if size is None or size == (width, height):
-        return labels
-    # Not OpenCV's INTER_NEAREST, which takes the upper left neighbour and so shifts labels by half a pixel and more.
-    rows = (2 * np.arange(size[1]) + 1) * height // (2 * size[1])
-    columns = (2 * np.arange(size[0]) + 1) * width // (2 * size[0])
-    scaled: Integer[np.ndarray, "H W"] = labels[rows[:, None], columns]
-    return scaled
 
 
 @lru_cache(maxsize=4)

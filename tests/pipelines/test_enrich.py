@@ -30,7 +30,9 @@ class PlainChain:
         self.describe: Mapping[str, Any] = {"segmenter": name}
         self.looks = 0
 
-    def look(self, image: np.ndarray, swapped: np.ndarray | None = None) -> Mapping[str, np.ndarray]:
+    def look(
+        self, image: np.ndarray, *, swapped: np.ndarray | None = None, key: str = ""
+    ) -> Mapping[str, np.ndarray]:
         self.looks += 1
         small = np.ascontiguousarray(image[::4, ::4])
         predicted = (small[..., 0] % 19).astype(np.uint8)

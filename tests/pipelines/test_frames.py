@@ -11,7 +11,8 @@ import pytest
 
 from pipelines.recipe import Sources
 from pipelines.recipes.cityscapes import CityscapesConfig, CityscapesRecipe
-from pipelines.sources.frames import FrameConfig, FrameSource, resize_image, resize_labels
+from pipelines.sources.frames import FrameConfig, FrameSource
+from shards.resize import resize_image, resize_labels
 from shards.config import resolve
 from shards.errors import BadInput, UserError
 
