@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from torch import nn
+
 from shards.errors import UserError
 from train.networks.base import Part, SegmentationNetwork
 from train.networks.erfnet import ERFNet
 from train.networks.lite import LiteFPN
 from train.networks.weights import load_weights, read_weights
 
-__all__ = ["NETWORKS", "Part", "SegmentationNetwork", "build_network", "load_weights", "read_weights"]
+__all__ = ["NETWORKS", "Part", "SegmentationNetwork", "build_module", "build_network", "load_weights", "read_weights"]
 
-NETWORKS: Mapping[str, Callable[..., SegmentationNetwork]] = {"erfnet": ERFNet, "lite": LiteFPN}
+NETWORKS: Mapping[str, Callable[..., nn.Module]] = {"erfnet": ERFNet, "lite": LiteFPN}
 
 
-def build_network(name: str, **options: Any) -> SegmentationNetwork:
-    """A network with fresh weights from torch's global generator.
+def build_module(name: str, **options: Any) -> nn.Module:
+    """Any network of the registry, with fresh weights from torch's global generator.
 
     Args:
         name: a key of `NETWORKS`.
@@ -33,3 +35,11 @@ def build_network(name: str, **options: Any) -> SegmentationNetwork:
         return NETWORKS[name](**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
     except TypeError as error:
         raise UserError(f"Network {name!r}: {error}.") from error
+
+
+def build_network(name: str, **options: Any) -> SegmentationNetwork:
+    """A segmenter, as `build_module`; raises UserError also where the network is none."""
+    network = build_module(name, **options)
+    if not isinstance(network, SegmentationNetwork):
+        raise UserError(f"Network {name!r} is no segmenter.")
+    return network
