@@ -45,6 +45,24 @@ def speaks() -> bool:
     return int(os.environ.get("RANK", "0")) == 0 or int(os.environ.get("WORLD_SIZE", "1")) == 1
 
 
+def own_device(device: torch.device) -> torch.device:
+    """The device of this process: each has a CUDA device of its own.
+
+    Raises:
+        UserError: the machine has fewer of them than processes.
+    """
+    if world() == 1 or device.type != "cuda":
+        return device
+    number = int(os.environ["LOCAL_RANK"])
+    if number >= torch.cuda.device_count():
+        raise UserError(
+            f"Each process needs a CUDA device of its own, this machine has {torch.cuda.device_count()}: give torchrun "
+            "a smaller --nproc-per-node, or --device cpu."
+        )
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
+
+
 def total(tensor: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
     """Sum over the ranks, without gradient; the tensor itself in one process."""
     if world() == 1:
@@ -147,3 +165,30 @@ def _failed_before() -> bool:
         return int(store.add(_ERRORS, 1)) > 1
     except RuntimeError:
         return True
+
+
+def check_batch_norm(module: nn.Module, device: torch.device) -> nn.Module:
+    """The module with batch norm, where it follows the batches, over the joint batch; as it is in one process.
+
+    Raises:
+        UserError: PyTorch cannot do so on the CPU.
+    """
+    learns = any(isinstance(part, nn.modules.batchnorm._BatchNorm) and part.training for part in module.modules())
+    if world() == 1 or not learns:
+        return module
+    if device.type == "cpu":
+        raise UserError(
+            "Batch norm that follows the batches needs CUDA devices under several processes; train in one process, "
+            "or freeze it where the method can (batch_norm=frozen)."
+        )
+    converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
+    return converted
+
+
+def wrapped(module: nn.Module, device: torch.device) -> nn.Module:
+    """The module with gradients averaged over the processes in the backward pass; as it is where nothing learns."""
+    if world() == 1 or not any(parameter.requires_grad for parameter in module.parameters()):
+        return module
+    # Statistics of batch norm are equal everywhere: frozen, or those of the joint batch.
+    devices = [device] if device.type == "cuda" else None
+    return nn.parallel.DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)

@@ -15,7 +15,6 @@ import torch
 from shards.errors import UserError
 from shards.manifest import MANIFEST, SAMPLES, read_manifest
 from shards.reader import ShardSet
-from shards.stream import EpochSampler
 from train.checkpoint import (
     INFO,
     RESUME,
@@ -29,18 +28,20 @@ from train.checkpoint import (
     read_info,
 )
 from train.config import TrainConfig
-from train.data import TrainingPool
+from train.data import TrainingPool, steps_per_epoch
 from train.devices import choose_device, memory_advice
 from train.loop import Machine, RunSummary, fit
 from train.methods import METHODS
 from train.methods.ovr import OvrConfig
 from train.methods.segmenter import SegmenterConfig
 from train.networks import SegmentationNetwork, build_segmenter, load_weights
+from train.ranks import own_device, together
 
 LARGEST_INPUT = 1024
 """Widest input that a segmenter gets by itself, in pixels; Cityscapes frames are halved to it."""
 
 
+@together
 def train_segmenter(
     shards: Sequence[Path],
     out: Path,
@@ -55,6 +56,8 @@ def train_segmenter(
     val_shards: Sequence[Path] = (),
     save_every: int = 200,
     stop_at: int | None = None,
+    compile: bool = False,
+    tensorboard: bool = False,
 ) -> RunSummary:
     """Train a segmenter from scratch on the known classes; type the same again to go on.
 
@@ -71,6 +74,8 @@ def train_segmenter(
         val_shards: held-out shard sets, judged at the end.
         save_every: steps between two savings.
         stop_at: leave after this step.
+        compile: run the network through torch.compile.
+        tensorboard: write curves for TensorBoard too.
 
     Raises:
         UserError: a wrong command, or what the loop raises.
@@ -92,11 +97,12 @@ def train_segmenter(
         shards,
         out,
         seed,
-        _machine(device, threads, workers, save_every, stop_at),
+        _machine(device, threads, workers, save_every, stop_at, compile, tensorboard),
         val_shards,
     )
 
 
+@together
 def train_ovr(
     shards: Sequence[Path],
     out: Path,
@@ -112,6 +118,8 @@ def train_ovr(
     val_shards: Sequence[Path] = (),
     save_every: int = 200,
     stop_at: int | None = None,
+    compile: bool = False,
+    tensorboard: bool = False,
 ) -> RunSummary:
     """Fine-tune a segmenter with the top-K one-vs-rest loss; type the same again to go on.
 
@@ -129,6 +137,8 @@ def train_ovr(
         val_shards: held-out shard sets, judged at the end.
         save_every: steps between two savings.
         stop_at: leave after this step.
+        compile: run the network through torch.compile.
+        tensorboard: write curves for TensorBoard too.
 
     Raises:
         UserError: a wrong command, or what the loop raises.
@@ -164,7 +174,7 @@ def train_ovr(
             "to learn; `anomsynth build anomalymix` makes shards with anomalies."
         )
     built = NetworkInfo(name=built.name, options={**built.options, "input_size": list(network.input_size)})
-    machine = _machine(device, threads, workers, save_every, stop_at)
+    machine = _machine(device, threads, workers, save_every, stop_at, compile, tensorboard)
     return _train("ovr", config, network, built, start, saw, shards, out, seed, machine, val_shards)
 
 
@@ -185,7 +195,7 @@ def _train(
     pool = TrainingPool(shards, config, input_size=network.input_size, seed=seed)
     for folder in val_shards:
         ShardSet(folder)  # a wrong path is said now, not after hours of training
-    per_epoch = EpochSampler(len(pool), batch_size=config.batch, seed=seed).batches_per_epoch
+    per_epoch = steps_per_epoch([pool], config.batch)
     info = CheckpointInfo(
         method=name,
         config=config.model_dump(mode="json"),
@@ -215,12 +225,27 @@ def _train(
         return fit(METHODS[name], network, config, [pool], out, info, machine, val_shards)
 
 
-def _machine(device: str, threads: int | None, workers: int, save_every: int, stop_at: int | None) -> Machine:
+def _machine(
+    device: str,
+    threads: int | None,
+    workers: int,
+    save_every: int,
+    stop_at: int | None,
+    compile: bool,
+    tensorboard: bool,
+) -> Machine:
     if threads is not None:
         if threads < 1:
             raise UserError(f"--threads must be at least 1, got {threads}.")
         torch.set_num_threads(threads)
-    return Machine(choose_device(device), workers=workers, save_every=save_every, stop_at=stop_at)
+    return Machine(
+        own_device(choose_device(device)),
+        workers=workers,
+        save_every=save_every,
+        stop_at=stop_at,
+        compile="inductor" if compile else None,
+        tensorboard=tensorboard,
+    )
 
 
 def check_out(out: Path) -> None:

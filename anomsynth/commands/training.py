@@ -33,6 +33,8 @@ Crop = Annotated[str | None, typer.Option("--crop", metavar="WxH", help="Random 
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads of the network; default: all cores.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that decode; 0 decodes between the steps.")]
+Compile = Annotated[bool, typer.Option("--compile", help="Run the network through torch.compile.")]
+Board = Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard too (extra `log`).")]
 SaveEvery = Annotated[int, typer.Option(min=1, help="Steps between two checkpoints to resume from.")]
 
 
@@ -55,6 +57,8 @@ def segmenter(
     threads: Threads = None,
     workers: Workers = 0,
     save_every: SaveEvery = 200,
+    compile: Compile = False,
+    tensorboard: Board = False,
     config: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
@@ -81,6 +85,8 @@ def segmenter(
         workers=workers,
         val_shards=val_shards or (),
         save_every=save_every,
+        compile=compile,
+        tensorboard=tensorboard,
     )
     _print(summary)
 
@@ -113,6 +119,8 @@ def ovr(
     threads: Threads = None,
     workers: Workers = 0,
     save_every: SaveEvery = 200,
+    compile: Compile = False,
+    tensorboard: Board = False,
     config: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
@@ -143,6 +151,8 @@ def ovr(
         workers=workers,
         val_shards=val_shards or (),
         save_every=save_every,
+        compile=compile,
+        tensorboard=tensorboard,
     )
     _print(summary)
 
@@ -162,16 +172,27 @@ def _options(
 
 def _print(summary: RunSummary) -> None:
     from shards.plural import plural
+    from train.ranks import speaks
 
+    if not speaks():
+        raise typer.Exit(128 + summary.signal if summary.signal else 0)
     speed = summary.samples / max(summary.seconds, 1e-9)
     loss = "" if summary.loss is None else f", last loss {summary.loss:.4f}"
     if summary.first == summary.steps:
         print(f"{summary.run} is complete already: {summary.method}, {plural(summary.steps, 'step')}.")
     else:
         steps = f"steps {summary.first + 1} to {summary.step} of {summary.steps}"
-        print(f"{summary.method}: {steps} in {summary.seconds:.0f} s ({speed:.1f} samples/s){loss}.")
+        print(
+            f"{summary.method}: {steps} in {summary.seconds:.0f} s ({speed:.1f} samples/s, {summary.data_wait:.0%} data wait){loss}."
+        )
     for reason, count in summary.rejected.items():
         print(f"skipped {plural(count, 'sample')}: {reason}", file=sys.stderr)
     for name, value in (summary.validation or {}).items():
         print(f"held-out {name}: {value:.4f}")
+    if summary.signal:
+        import signal
+
+        name = signal.Signals(summary.signal).name
+        print(f"Stopped by {name}; all is saved, and the same command goes on from there.", file=sys.stderr)
+        raise typer.Exit(128 + summary.signal)
     print(f"Judge it: anomsynth eval all --data BENCHMARKS --checkpoint {summary.run} --out REPORT")

@@ -43,5 +43,5 @@ def top_k_ovr(
     # (outliers, c): only the outliers go on, a few per cent of the pixels.
     at_outliers = logits.movedim(1, -1)[outlier].float()
     top = at_outliers.topk(k, dim=1, sorted=False).values
-    count = total(torch.tensor(top.numel(), device=top.device))
+    count = total(top.new_full((), top.numel(), dtype=torch.int64))
     return functional.softplus(s * top).sum() / count.clamp(min=1)

@@ -37,13 +37,13 @@ from shards.labels import IGNORE
 from train.cards import MGCDA
 from train.config import TrainConfig
 from train.data import Batch, TrainingPool
-from train.judge import judge_dissimilarity
+from train.comparing import judge_dissimilarity
 from train.losses.balanced import ClassWeights, balanced_cross_entropy, class_weights
 from train.losses.contrast import CrossPositives, Variant, contrastive_loss, is_aware, positives_of
 from train.losses.domain import alignment_loss, classifier_loss, reverse_gradient, smoothed_label
 from train.losses.sampling import Counts, draw_places, features_at
 from train.methods.base import Method, Modules, Phase, Progress, Task, at_size
-from train.networks.dissimilarity import DissimilarityNetwork, DissimilarityOutput, uncertainty_of
+from train.networks.dissimilarity import DissimilarityNetwork, DissimilarityOutput, network_inputs
 from train.networks.domain import FeatureDomainClassifier, OutputDomainClassifier, Projector
 from train.optimizers import groups
 from train.ranks import bare
@@ -163,10 +163,7 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
     def step(modules: Modules, batches: Sequence[Batch], progress: Progress) -> Iterator[Phase]:
         seen = joined(batches)
         domain = torch.cat([torch.full((len(b.keys),), d, device=seen.pixels.device) for d, b in enumerate(batches)])
-        output: DissimilarityOutput = modules["network"](
-            seen.images, seen.extras["synthesis"].movedim(-1, 1).float() / 255,
-            seen.extras["predicted"], uncertainty_of(seen.extras),
-        )  # fmt: skip
+        output: DissimilarityOutput = modules["network"](*network_inputs(seen.pixels, seen.extras))
         entropy = balanced_cross_entropy(output.logits, seen.anomaly, weights)
         loss, report = entropy, {"ce": entropy.detach()}
 

@@ -64,6 +64,8 @@ def prepare(network: SegmentationNetwork, config: SegmenterConfig, pools: Sequen
     outputs = network.num_outputs if config.void_output else NUM_CLASSES
     if weights is not None and outputs > NUM_CLASSES:
         weights = torch.cat([weights, torch.ones(1)])
+    if weights is not None:
+        weights = weights.to(next(network.parameters()).device)
 
     def step(modules: Modules, batches: Sequence[Batch], progress: Progress) -> Iterator[Phase]:
         (batch,) = batches
@@ -73,7 +75,7 @@ def prepare(network: SegmentationNetwork, config: SegmenterConfig, pools: Sequen
             void = (semantic == IGNORE) & (batch.anomaly != ANOMALY) & ~batch.padding
             semantic = semantic.masked_fill(void, NUM_CLASSES)
         labels = at_size(semantic, (logits.shape[2], logits.shape[3]))
-        loss = known_cross_entropy(logits, labels, weights=None if weights is None else weights.to(logits.device))
+        loss = known_cross_entropy(logits, labels, weights=weights)
         yield Phase("network", loss, {"known": loss.detach()})
 
     return Task({"network": network}, {"network": segmenter_optimizer(network, config)}, step)

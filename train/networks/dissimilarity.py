@@ -129,6 +129,11 @@ class DecoderLevel(nn.Module):
 class DissimilarityNetwork(nn.Module):
     """The whole network; height and width of its input are multiples of 8, from 16 on.
 
+    Attributes:
+        input_size: (width, height) that samples have, in pixels.
+        fused_channels: of the four fused maps, finest first.
+        decoded_channels: of the map before the head.
+
     Args:
         features: what looks at image and resynthesis: `vgg16` as published, or `segmenter`.
         width: factor on all channels but those of a segmenter's encoder; 1 as published.
@@ -140,6 +145,8 @@ class DissimilarityNetwork(nn.Module):
     """
 
     stride = 8
+    fused_channels: tuple[int, ...]
+    decoded_channels: int
 
     def __init__(
         self,
@@ -161,6 +168,7 @@ class DissimilarityNetwork(nn.Module):
             )
         self.input_size = input_size
         fused, decoded = ([round(c * width) for c in table] for table in (CHANNELS, DECODED))
+        self.fused_channels, self.decoded_channels = tuple(fused), decoded[0]
         half = tuple(round(c / 2 * width) for c in CHANNELS)
         self.encoder = ImageEncoder(features, width, segmenter)
         self.semantic_encoder = SmallEncoder(NUM_CLASSES, half)
@@ -219,3 +227,17 @@ class DissimilarityNetwork(nn.Module):
         if not isinstance(self.encoder.features, SegmenterFeatures):
             raise UserError("The features are not a segmenter's: build the network with features 'segmenter'.")
         self.encoder.features.copy_from(segmenter)
+
+
+def network_inputs(
+    pixels: UInt8[Tensor, "n h w 3"], extras: Mapping[str, Tensor]
+) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "n 3 h w"], UInt8[Tensor, "n h w"], Float[Tensor, "n 3 h w"]]:
+    """What `forward` takes, from pictures and maps as an enriched sample stores them.
+
+    Args:
+        pixels: RGB.
+        extras: ``synthesis`` (n, h, w, 3), ``predicted``, ``entropy``, ``perceptual``, ``distance`` (n, h, w), uint8.
+    """
+    doubts = torch.stack([extras[name] for name in ("entropy", "perceptual", "distance")], 1)
+    image, synthesis = (rgb.movedim(-1, 1).float() / 255 for rgb in (pixels, extras["synthesis"]))
+    return image, synthesis, extras["predicted"], doubts.float() / 255

@@ -1,7 +1,7 @@
 """What MGCDA learns with and leaves behind: two domain classifiers and the projector of its contrastive loss.
 
 Sections 3.3 and 3.4 of the paper. All are fully convolutional at stride 1, so a classifier gives a map of domains,
-one value a pixel, as the least-squares loss wants it (no sigmoid). None is part of the exported network. Convolutions
+one value a pixel, as the least-squares loss wants it (no sigmoid); one a domain where there are more than two. None is part of the exported network. Convolutions
 pad with zeros, so that the map has the size of the input (the paper does not say).
 """
 
@@ -30,16 +30,17 @@ class FeatureDomainClassifier(nn.Module):
     Args:
         inputs: ic, the channels of the features, a multiple of 8. Which level they are of is not in the paper; the
             deepest fused one (512 at width 1) is MGCDA's default here.
+        outputs: channels of the map: 1 for two domains, as published.
     """
 
-    def __init__(self, inputs: int) -> None:
+    def __init__(self, inputs: int, *, outputs: int = 1) -> None:
         super().__init__()
-        self.layers = _Convolutions(3, (inputs, inputs // 2, inputs // 4, inputs // 8, 1))
+        self.layers = _Convolutions(3, (inputs, inputs // 2, inputs // 4, inputs // 8, outputs))
 
-    def forward(self, features: Float[Tensor, "n ic h w"]) -> Float[Tensor, "n h w"]:
+    def forward(self, features: Float[Tensor, "n ic h w"]) -> Float[Tensor, "n d h w"]:
         """The map of domains."""
         domains: Tensor = self.layers(features)
-        return domains[:, 0]
+        return domains
 
 
 class OutputDomainClassifier(nn.Module):
@@ -47,17 +48,18 @@ class OutputDomainClassifier(nn.Module):
 
     Args:
         inputs: channels of the anomaly map: 2 for the softmax of both logits; the paper does not say.
+        outputs: channels of the map: 1 for two domains, as published.
         width: factor on the channels.
     """
 
-    def __init__(self, inputs: int = 2, *, width: float = 1.0) -> None:
+    def __init__(self, inputs: int = 2, *, outputs: int = 1, width: float = 1.0) -> None:
         super().__init__()
-        self.layers = _Convolutions(3, (inputs, *(round(c * width) for c in OUTPUT_CHANNELS), 1))
+        self.layers = _Convolutions(3, (inputs, *(round(c * width) for c in OUTPUT_CHANNELS), outputs))
 
-    def forward(self, anomaly: Float[Tensor, "n i h w"]) -> Float[Tensor, "n h w"]:
+    def forward(self, anomaly: Float[Tensor, "n i h w"]) -> Float[Tensor, "n d h w"]:
         """The map of domains."""
         domains: Tensor = self.layers(anomaly)
-        return domains[:, 0]
+        return domains
 
 
 class Projector(nn.Module):
