@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from anomsynth import __version__
-from anomsynth.commands import build, catalogue, delta, evaluate, look, training, world
+from anomsynth.commands import build, catalogue, delta, evaluate, look, resynthesis, training, world
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 app.add_typer(build.app, name="build")
 app.command("materialize")(delta.materialize)
+app.command("enrich")(resynthesis.enrich)
 app.add_typer(training.app, name="train")
 app.add_typer(evaluate.app, name="eval")
 app.command("predict")(evaluate.predict)

@@ -15,7 +15,6 @@ from and what it is asked about are made by the same lines. Maps are rounded to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -24,19 +23,21 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
 from shards.errors import UserError
 from shards.labels import IGNORE, NUM_CLASSES
 from shards.resize import resize_labels
 from shards.writer import write_atomically
-from train.checkpoint import NetworkInfo, fingerprint
-from train.generators import Generator, GeneratorInfo, generator_from
+from train.checkpoint import NetworkInfo
+from train.devices import choose_device
+from train.generators import Diffusers, Generator, GeneratorInfo, Pictures, Spade, generator_from, resized
 from train.networks import SegmentationNetwork, build_segmenter, load_weights
-from train.networks.features import FeatureExtractor, FeaturesName, VGGFeatures, build_features
+from train.networks.features import FeatureExtractor, FeaturesName, SegmenterFeatures, VGGFeatures, build_features
+from train.networks.imagenet import load_imagenet
+from train.networks.weights import save_weights, weights_sha256
+from train.start import starting_segmenter
 from train.uncertainty import VGG19_WEIGHTS, Normalise, distance_map, entropy_map, halving_weights, perceptual_map
 
 FOLDER: Final = "chain"
@@ -48,12 +49,15 @@ SEGMENTER, GENERATOR, FEATURES = "segmenter.safetensors", "generator.safetensors
 class SegmenterInfo(BaseModel):
     """The segmenter of a chain."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     network: NetworkInfo
     input_size: tuple[int, int]
+    """(width, height) that it sees."""
     sha256: str
+    """Of its weights, by name and value."""
     saw: list[str]
+    """Data that taught it, as in checkpoint.json."""
 
 
 class ChainInfo(BaseModel):
@@ -159,20 +163,12 @@ class Chain:
         return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
-def resized(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
-    """A picture at (width, height) as networks here see it: Pillow's bilinear filter, which averages what merges."""
-    return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-
-
 def make_chain(
     segmenter: SegmentationNetwork,
-    network: NetworkInfo,
-    *,
-    sha256: str,
-    saw: list[str],
+    info: SegmenterInfo,
     generator: Generator,
+    *,
     size: tuple[int, int],
-    input_size: tuple[int, int] | None = None,
     features: FeaturesName = "segmenter",
     vgg: Path | None = None,
     normalise: Normalise = "max",
@@ -182,43 +178,145 @@ def make_chain(
 
     Args:
         segmenter: with its weights.
-        network: how it is built.
-        sha256: of its weights.
-        saw: data that it was trained on.
+        info: what it is.
         generator: paints pictures of `size`.
         size: (width, height) of all maps.
-        input_size: (width, height) that the segmenter sees; its own without it.
         features: what the perceptual difference is taken in; `vgg19` as published.
-        vgg: ImageNet weights of these features; torchvision's download without it.
+        vgg: a file with ImageNet weights of VGG features; torchvision's own without it.
         normalise: of entropy and distance.
         device: where it runs.
 
     Raises:
-        UserError: VGG's weights cannot be had.
+        UserError: VGG's weights cannot be had, or are given and not used.
     """
-    checksum = ""
-    if features == "segmenter":
-        extractor = build_features(
-            features, segmenter={"name": network.name, "options": {**network.options, "num_outputs": segmenter.num_outputs}}
-        )
-        extractor.copy_from(segmenter)
-    else:
-        extractor = build_features(features)
-        checksum = load_imagenet(extractor, vgg)
-    info = ChainInfo(
+    if vgg is not None and features == "segmenter":
+        raise UserError("--vgg holds weights of VGG, and the features are the segmenter's: give --features vgg19.")
+    extractor = _extractor(features, segmenter, info.network)
+    if isinstance(extractor, VGGFeatures):
+        load_imagenet(extractor, vgg)
+    whole = ChainInfo(
         size=size,
-        segmenter=SegmenterInfo(
-            network=network, input_size=input_size or segmenter.input_size, sha256=sha256, saw=saw
-        ),
+        segmenter=info,
         generator=generator.info,
         features=features,
-        features_sha256=checksum,
+        features_sha256=weights_sha256(extractor) if isinstance(extractor, VGGFeatures) else "",
         normalise=normalise,
     )
-    return Chain(
-        info,
-        segmenter.to(device).eval().requires_grad_(False),
-        generator,
-        extractor.to(device).eval().requires_grad_(False),
-        device,
+    return _assembled(whole, segmenter, generator, extractor, device)
+
+
+def chain_from(
+    *,
+    size: tuple[int, int],
+    checkpoint: Path | None = None,
+    segmenter: str | None = None,
+    weights: Path | None = None,
+    generator: Path | None = None,
+    diffusers: Path | None = None,
+    pictures: Path | None = None,
+    features: FeaturesName = "segmenter",
+    vgg: Path | None = None,
+    normalise: Normalise = "max",
+    device: str = "auto",
+) -> Chain:
+    """The chain that the words of a command describe.
+
+    Args:
+        size: (width, height) of all maps.
+        checkpoint: a RUN folder of a segmenter,
+        segmenter: or a network's name,
+        weights: with its weight file.
+        generator: a RUN folder of `train resynthesis`,
+        diffusers: or a folder with a ControlNet pipeline,
+        pictures: or a folder with pictures.
+        features: as of `make_chain`, like the next two.
+        vgg: a file with ImageNet weights.
+        normalise: of entropy and distance.
+        device: auto, cpu or cuda.
+
+    Raises:
+        UserError: not exactly one segmenter and one generator, a size that the generator cannot paint, or what
+            `starting_segmenter`, the generators and `make_chain` raise.
+    """
+    where = choose_device(device)
+    network, built, start, saw = starting_segmenter(checkpoint, segmenter, weights)
+    if [generator, diffusers, pictures].count(None) != 2:
+        raise UserError(
+            "Say what paints the resynthesis: one of --generator RUN, --diffusers DIR, --pictures DIR."
+        )
+    painter: Generator
+    if generator is not None:
+        painter = Spade.of_run(generator, where)
+    elif diffusers is not None:
+        painter = Diffusers(diffusers, where)
+    else:
+        assert pictures is not None
+        painter = Pictures(pictures)
+    painter.check_size(size)
+    info = SegmenterInfo(network=built, input_size=network.input_size, sha256=start.fingerprint, saw=saw)
+    return make_chain(
+        network, info, painter, size=size, features=features, vgg=vgg, normalise=normalise, device=where
     )
+
+
+def load_chain(folder: Path, device: torch.device) -> Chain:
+    """The chain that `Chain.save` wrote.
+
+    Raises:
+        UserError: there is none, or a file of it is missing, broken or not the one on record.
+    """
+    info = read_chain(folder)
+    segmenter = build_segmenter(info.segmenter.network.name, **info.segmenter.network.options)
+    load_weights(segmenter, folder / SEGMENTER)
+    extractor = _extractor(info.features, segmenter, info.segmenter.network)
+    if isinstance(extractor, VGGFeatures):
+        load_weights(extractor, folder / FEATURES)
+    generator = generator_from(info.generator, folder / GENERATOR, device)
+    return _assembled(info, segmenter, generator, extractor, device)
+
+
+def read_chain(folder: Path) -> ChainInfo:
+    """Read and validate chain.json.
+
+    Raises:
+        UserError: there is none, or it is broken.
+    """
+    path = folder / INFO
+    if not path.is_file():
+        raise UserError(f"There is no {FOLDER}/{INFO} in {folder.parent}: type its `anomsynth enrich` command again.")
+    try:
+        return ChainInfo.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(f"{path} is broken at {where}: {first['msg']}.") from error
+
+
+def copy_chain(source: Path, target: Path) -> None:
+    """Put a saved chain into another folder, file by file, chain.json last."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in (SEGMENTER, GENERATOR, FEATURES, INFO):
+        if (source / name).is_file():
+            write_atomically(target / name, (source / name).read_bytes())
+
+
+def _extractor(features: FeaturesName, segmenter: SegmentationNetwork, network: NetworkInfo) -> FeatureExtractor:
+    if features != "segmenter":
+        return build_features(features)
+    extractor = build_features(features, segmenter=network.model_dump())
+    assert isinstance(extractor, SegmenterFeatures)
+    extractor.copy_from(segmenter)
+    return extractor
+
+
+def _assembled(
+    info: ChainInfo,
+    segmenter: SegmentationNetwork,
+    generator: Generator,
+    extractor: FeatureExtractor,
+    device: torch.device,
+) -> Chain:
+    frozen = [module.to(device).eval().requires_grad_(False) for module in (segmenter, extractor)]
+    assert isinstance(frozen[0], SegmentationNetwork)
+    assert isinstance(frozen[1], FeatureExtractor)
+    return Chain(info, frozen[0], generator, frozen[1], device)

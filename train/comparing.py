@@ -1,8 +1,8 @@
 """A dissimilarity network as `eval` sees it: chain, network, score maps at the size of the image.
 
-    anomaly    p, the softmax of the network's second output, upsampled bilinearly
-    ensemble   3/4 p + 1/4 H with the segmenter's entropy map H (Di Biase et al., CVPR 2021); the weights were found by a
-               grid search on test data, so figures of this score are optimistic there
+anomaly    p, the softmax of the network's second output, upsampled bilinearly
+ensemble   3/4 p + 1/4 H with the segmenter's entropy map H (Di Biase et al., CVPR 2021); the weights were found by a
+grid search on test data, so figures of this score are optimistic there
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class ComparingPredictor:
 def anomaly_map(
     network: DissimilarityNetwork, seen: Mapping[str, np.ndarray], device: torch.device
 ) -> Float32[Tensor, "h w"]:
-    """p of one sample, (h, w) in 0..1.
+    """P of one sample, (h, w) in 0..1.
 
     Args:
         network: in eval mode, on the device.
@@ -112,8 +112,8 @@ def judge_dissimilarity(
         device: where the network runs.
 
     Returns:
-        Fractions by name: `anomaly_AP`, `anomaly_FPR95`; none where the labels hold no anomaly or nothing else. Beside
-        them (reason, detail) of the samples that could not be read.
+        Fractions by name: `anomaly_AP`, `anomaly_FPR95`; none where the labels hold no anomaly or nothing else.
+        Beside them (reason, detail) of the samples that could not be read.
     """
     network = network.to(device).eval()
     pixels, unreadable, labels = PixelMetrics(), [], set()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shards.batch import stacked
 from shards.errors import BadInput, UserError
+from shards.manifest import read_manifest
 from shards.rng import generator
 from shards.stream import EpochSampler, ShardDataset
 from train.augment import Augment, Item
@@ -109,6 +110,7 @@ class TrainingPool(ShardDataset[Item]):
             )
         repeats = config.repeat or (1,) * len(folders)
         pooled = [folder for folder, times in zip(folders, repeats, strict=True) for _ in range(times)]
+        self.manifests = [read_manifest(folder) for folder in pooled]
         super().__init__(pooled, Augment(config, input_size, extras), seed=seed)
         self.seed = seed
 

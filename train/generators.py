@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal, Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from shards.codec import decode_image
@@ -23,7 +24,7 @@ from shards.labels import semantic_colors
 from train.checkpoint import NetworkInfo, fingerprint, load_run
 from train.networks import build_network, load_weights
 from train.networks.resynthesis import SpadeGenerator
-from train.networks.weights import save_weights
+from train.networks.weights import save_weights, weights_sha256
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp")
 """Endings of pictures that were made elsewhere, in the order in which they are looked for."""
@@ -86,6 +87,10 @@ class Generator(Protocol):
         """
         ...
 
+    def check_size(self, size: tuple[int, int]) -> None:
+        """UserError where it cannot paint pictures of (width, height)."""
+        ...
+
     def save(self, file: Path) -> None:
         """Write the weights, where it has some of its own."""
         ...
@@ -109,9 +114,10 @@ class Spade:
         """That of a run of `train resynthesis`; raises UserError where it is none."""
         network, info = load_run(run)
         if not isinstance(network, SpadeGenerator):
-            raise UserError(f"{run} holds a run of {info.method}, no generator; make one with `anomsynth train resynthesis`.")
-        folder = run.parent if run.is_file() else run
-        return cls(network, SpadeInfo(network=info.network, sha256=fingerprint(folder / WEIGHTS)), device)
+            raise UserError(
+                f"{run} holds a run of `train {info.method}`, no generator; `anomsynth train resynthesis` makes one."
+            )
+        return cls(network, SpadeInfo(network=info.network, sha256=weights_sha256(network)), device)
 
     @torch.inference_mode()
     def paint(self, semantic: UInt8[np.ndarray, "h w"], key: str) -> UInt8[np.ndarray, "h w 3"]:
@@ -119,6 +125,10 @@ class Spade:
         picture = self._network(torch.from_numpy(semantic)[None].to(self._device))[0]
         levels = (picture.float() * 255).round().clamp(0, 255).to(torch.uint8)
         return np.ascontiguousarray(levels.movedim(0, -1).cpu().numpy())
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """UserError where a side is no multiple of its stride."""
+        check_sides(size, self._network.stride, "The SPADE generator")
 
     def save(self, file: Path) -> None:
         """Write the weights."""
@@ -143,20 +153,21 @@ class Pictures:
 
     def paint(self, semantic: UInt8[np.ndarray, "h w"], key: str) -> UInt8[np.ndarray, "h w 3"]:
         """The picture of a sample, scaled to the map; BadInput where there is none, or it is broken."""
-        from train.chain import resized
-
         for suffix in SUFFIXES:
             path = self._folder / f"{key}{suffix}"
             if key and path.is_file():
                 return resized(decode_image(path.read_bytes(), path.name), semantic.shape[::-1])
         raise BadInput("missing-picture", f"{self._folder.name} holds no {key or 'picture of this image'}.png")
 
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Nothing: pictures are scaled."""
+
     def save(self, file: Path) -> None:
         """Nothing: the pictures stay where they are."""
 
 
 class Diffusers:
-    """A ControlNet pipeline that is steered by the colours of Cityscapes' classes, as ControlNets for segmentation are.
+    """A ControlNet pipeline, steered by the colours of Cityscapes' classes as ControlNets for segmentation are.
 
     Args:
         folder: as `save_pretrained` of a StableDiffusionControlNetPipeline leaves it; nothing is downloaded.
@@ -178,24 +189,29 @@ class Diffusers:
 
         index = folder / "model_index.json"
         if not index.is_file():
-            raise UserError(f"--diffusers {folder} holds no model_index.json: give a folder that `save_pretrained` wrote.")
+            raise UserError(f"--diffusers {folder} has no model_index.json: give what `save_pretrained` wrote.")
         try:
-            pipe: Any = StableDiffusionControlNetPipeline.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, EnvironmentError) as error:
-            raise UserError(f"--diffusers {folder} is no ControlNet pipeline: {str(error).splitlines()[0]}") from error
+            load: Any = StableDiffusionControlNetPipeline.from_pretrained
+            pipe = load(folder, local_files_only=True)
+        except (OSError, ValueError) as error:
+            said = str(error).splitlines()[0]
+            raise UserError(f"--diffusers {folder} is no ControlNet pipeline: {said}") from error
         pipe.set_progress_bar_config(disable=True)
         self._pipe, self._device = pipe.to(device), device
         self.info = DiffusersInfo(
-            folder=str(folder.resolve()), sha256=fingerprint(index), prompt=prompt, steps=steps, guidance=guidance, seed=seed
-        )  # fmt: skip
+            folder=str(folder.resolve()),
+            sha256=fingerprint(index),
+            prompt=prompt,
+            steps=steps,
+            guidance=guidance,
+            seed=seed,
+        )
 
     @torch.inference_mode()
     def paint(self, semantic: UInt8[np.ndarray, "h w"], key: str) -> UInt8[np.ndarray, "h w 3"]:
         """Paint; `key` does not matter."""
-        from PIL import Image
-
         height, width = semantic.shape
-        found = self._pipe(
+        found: Any = self._pipe(
             self.info.prompt,
             image=Image.fromarray(semantic_colors(semantic)),
             width=width,
@@ -205,10 +221,26 @@ class Diffusers:
             generator=torch.Generator(self._device).manual_seed(self.info.seed),
             output_type="np",
         ).images[0]
-        return np.clip(np.rint(np.asarray(found) * 255), 0, 255).astype(np.uint8)
+        levels: UInt8[np.ndarray, "h w 3"] = np.clip(np.rint(np.asarray(found) * 255), 0, 255).astype(np.uint8)
+        return levels
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """UserError where a side is no multiple of 64, the coarsest grid of Stable Diffusion in pixels."""
+        check_sides(size, 64, "A diffusion pipeline")
 
     def save(self, file: Path) -> None:
         """Nothing: pipelines are large, and chain.json names their folder."""
+
+
+def check_sides(size: tuple[int, int], stride: int, who: str) -> None:
+    """UserError where a side of a picture is no multiple of a stride."""
+    if any(side % stride for side in size):
+        raise UserError(f"{who} paints pictures whose sides are multiples of {stride}, not {size[0]}x{size[1]}.")
+
+
+def resized(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
+    """A picture at (width, height) as networks here see it: Pillow's bilinear filter, which averages what merges."""
+    return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
 def generator_from(info: SpadeInfo | DiffusersInfo | PicturesInfo, file: Path, device: torch.device) -> Generator:
@@ -232,6 +264,6 @@ def generator_from(info: SpadeInfo | DiffusersInfo | PicturesInfo, file: Path, d
             Path(info.folder), device, prompt=info.prompt, steps=info.steps, guidance=info.guidance, seed=info.seed
         )
     raise UserError(
-        f"The training set was enriched with pictures made elsewhere ({info.folder}), and there are none of these images; "
-        "enrich it with a generator to judge a detector on them."
+        f"The training set was enriched with pictures made elsewhere ({info.folder}), and there are none of other "
+        "images: enrich it with a generator to judge a detector."
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from shards.errors import UserError
 from shards.manifest import MANIFEST, SAMPLES, read_manifest
@@ -18,24 +19,23 @@ from shards.reader import ShardSet
 from train.checkpoint import (
     INFO,
     RESUME,
-    WEIGHTS,
     CheckpointInfo,
     NetworkInfo,
     ShardsInfo,
     StartInfo,
     fingerprint,
-    load_checkpoint,
     read_info,
 )
 from train.config import TrainConfig
-from train.data import TrainingPool, steps_per_epoch
+from train.data import TrainingPool, steps_per_epoch, stream_seed
 from train.devices import choose_device, memory_advice
 from train.loop import Machine, RunSummary, fit
 from train.methods import METHODS
 from train.methods.ovr import OvrConfig
 from train.methods.segmenter import SegmenterConfig
-from train.networks import SegmentationNetwork, build_segmenter, load_weights
+from train.networks import build_segmenter
 from train.ranks import own_device, together
+from train.start import starting_segmenter
 
 LARGEST_INPUT = 1024
 """Widest input that a segmenter gets by itself, in pixels; Cityscapes frames are halved to it."""
@@ -87,17 +87,17 @@ def train_segmenter(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built = build_segmenter(network, **options)
-    return _train(
+    return run_method(
         "segmenter",
         config,
         built,
         NetworkInfo(name=network, options=options),
         StartInfo(kind="scratch"),
         [],
-        shards,
+        [shards],
         out,
         seed,
-        _machine(device, threads, workers, save_every, stop_at, compile, tensorboard),
+        make_machine(device, threads, workers, save_every, stop_at, compile, tensorboard),
         val_shards,
     )
 
@@ -145,27 +145,7 @@ def train_ovr(
     """
     config = config or OvrConfig()
     check_out(out)
-    if (checkpoint is None) == (segmenter is None and weights is None):
-        raise UserError("Say where to start: either --checkpoint RUN, or --segmenter NAME with --weights FILE.")
-    if checkpoint is not None:
-        network, before = load_checkpoint(checkpoint)
-        if not before.finished:
-            raise UserError(
-                f"The run in {checkpoint} is at step {before.step} of {before.steps}; finish it first: type its "
-                "train command again."
-            )
-        built = before.network
-        folder = checkpoint.parent if checkpoint.is_file() else checkpoint
-        start = StartInfo(kind="checkpoint", name=before.method, fingerprint=fingerprint(folder / WEIGHTS))
-        saw = before.saw
-    else:
-        if segmenter is None or weights is None:
-            raise UserError("--segmenter NAME and --weights FILE belong together; one of them is missing.")
-        network = build_segmenter(segmenter)
-        load_weights(network, weights)
-        built = NetworkInfo(name=segmenter, options={"num_outputs": network.num_outputs})
-        start = StartInfo(kind="weights", name=weights.name, fingerprint=fingerprint(weights))
-        saw = ["unknown"]
+    network, built, start, saw = starting_segmenter(checkpoint, segmenter, weights)
     if config.input_size is not None:
         network.input_size = network.check_input(config.input_size)
     if not any(read_manifest(folder).pixels.get("anomaly") for folder in shards):
@@ -174,33 +154,57 @@ def train_ovr(
             "to learn; `anomsynth build anomalymix` makes shards with anomalies."
         )
     built = NetworkInfo(name=built.name, options={**built.options, "input_size": list(network.input_size)})
-    machine = _machine(device, threads, workers, save_every, stop_at, compile, tensorboard)
-    return _train("ovr", config, network, built, start, saw, shards, out, seed, machine, val_shards)
+    machine = make_machine(device, threads, workers, save_every, stop_at, compile, tensorboard)
+    return run_method("ovr", config, network, built, start, saw, [shards], out, seed, machine, val_shards)
 
 
-def _train(
+def run_method(
     name: str,
     config: TrainConfig,
-    network: SegmentationNetwork,
+    network: nn.Module,
     built: NetworkInfo,
     start: StartInfo,
     saw: Sequence[str],
-    shards: Sequence[Path],
+    streams: Sequence[Sequence[Path]],
     out: Path,
     seed: int,
     machine: Machine,
     val_shards: Sequence[Path],
+    extras: Sequence[str] = (),
 ) -> RunSummary:
-    """Describe the run, and train."""
-    pool = TrainingPool(shards, config, input_size=network.input_size, seed=seed)
+    """Describe a run, and train.
+
+    Args:
+        name: of the method.
+        config: its fields.
+        network: with its start weights.
+        built: how to build it again.
+        start: where its weights came from.
+        saw: data that they have seen.
+        streams: shard sets of each stream, pooled.
+        out: the RUN folder.
+        seed: of order and augmentation.
+        machine: device, workers, how often to save and log.
+        val_shards: held-out shard sets, judged at the end.
+        extras: names of the samples' extras that the method reads.
+
+    Raises:
+        UserError: as `train_ovr`.
+    """
+    size = input_size_of(network)
+    pools = [
+        TrainingPool(folders, config, input_size=size, seed=stream_seed(seed, number), extras=extras)
+        for number, folders in enumerate(streams)
+    ]
     for folder in val_shards:
         ShardSet(folder)  # a wrong path is said now, not after hours of training
-    per_epoch = steps_per_epoch([pool], config.batch)
+    per_epoch = steps_per_epoch(pools, config.batch)
+    shards = [folder for folders in streams for folder in folders]
     info = CheckpointInfo(
         method=name,
         config=config.model_dump(mode="json"),
         network=built,
-        input_size=network.input_size,
+        input_size=size,
         seed=seed,
         shards=[describe_shards(folder) for folder in shards],
         start=start,
@@ -222,10 +226,16 @@ def _train(
         "the same command with fewer --workers goes on where it was saved; a smaller --batch, --crop or --size needs "
         "another --out"
     ):
-        return fit(METHODS[name], network, config, [pool], out, info, machine, val_shards)
+        return fit(METHODS[name], network, config, pools, out, info, machine, val_shards)
 
 
-def _machine(
+def input_size_of(network: nn.Module) -> tuple[int, int]:
+    """(width, height) that a network's samples have; every network here says it."""
+    size: Any = network.input_size
+    return int(size[0]), int(size[1])
+
+
+def make_machine(
     device: str,
     threads: int | None,
     workers: int,
@@ -234,6 +244,7 @@ def _machine(
     compile: bool,
     tensorboard: bool,
 ) -> Machine:
+    """What the options of a command say of the machine; raises UserError where there is no such device."""
     if threads is not None:
         if threads < 1:
             raise UserError(f"--threads must be at least 1, got {threads}.")

@@ -71,7 +71,7 @@ def segmenter(
     from train.run import train_segmenter
 
     fields = resolve(
-        SegmenterConfig, file=config, options=_options(steps, batch, lr, size, crop), overrides=overrides or ()
+        SegmenterConfig, file=config, options=fields_of(steps, batch, lr, size, crop), overrides=overrides or ()
     )
     summary = train_segmenter(
         shards,
@@ -88,7 +88,7 @@ def segmenter(
         compile=compile,
         tensorboard=tensorboard,
     )
-    _print(summary)
+    print_run(summary)
 
 
 @app.command("ovr")
@@ -136,7 +136,7 @@ def ovr(
     from train.methods.ovr import OvrConfig
     from train.run import train_ovr
 
-    options = _options(steps, batch, lr, size, crop) | {"trainable": trainable, "gamma": gamma, "k": k, "s": s}
+    options = fields_of(steps, batch, lr, size, crop) | {"trainable": trainable, "gamma": gamma, "k": k, "s": s}
     fields = resolve(OvrConfig, file=config, options=options, overrides=overrides or ())
     summary = train_ovr(
         shards,
@@ -154,10 +154,10 @@ def ovr(
         compile=compile,
         tensorboard=tensorboard,
     )
-    _print(summary)
+    print_run(summary)
 
 
-def _options(
+def fields_of(
     steps: int | None, batch: int | None, lr: float | None, size: str | None, crop: str | None
 ) -> dict[str, Any]:
     """The fields of every method's configuration that have an option of their own."""
@@ -170,7 +170,13 @@ def _options(
     }
 
 
-def _print(summary: RunSummary) -> None:
+def print_run(summary: RunSummary, *, then: str = "") -> None:
+    """What a run came to, and what to do next.
+
+    Args:
+        summary: of the run.
+        then: a sentence of its own about what to do next.
+    """
     from shards.plural import plural
     from train.ranks import speaks
 
@@ -182,9 +188,8 @@ def _print(summary: RunSummary) -> None:
         print(f"{summary.run} is complete already: {summary.method}, {plural(summary.steps, 'step')}.")
     else:
         steps = f"steps {summary.first + 1} to {summary.step} of {summary.steps}"
-        print(
-            f"{summary.method}: {steps} in {summary.seconds:.0f} s ({speed:.1f} samples/s, {summary.data_wait:.0%} data wait){loss}."
-        )
+        rate = f"{speed:.1f} samples/s, {summary.data_wait:.0%} data wait"
+        print(f"{summary.method}: {steps} in {summary.seconds:.0f} s ({rate}){loss}.")
     for reason, count in summary.rejected.items():
         print(f"skipped {plural(count, 'sample')}: {reason}", file=sys.stderr)
     for name, value in (summary.validation or {}).items():
@@ -195,4 +200,4 @@ def _print(summary: RunSummary) -> None:
         name = signal.Signals(summary.signal).name
         print(f"Stopped by {name}; all is saved, and the same command goes on from there.", file=sys.stderr)
         raise typer.Exit(128 + summary.signal)
-    print(f"Judge it: anomsynth eval all --data BENCHMARKS --checkpoint {summary.run} --out REPORT")
+    print(then or f"Judge it: anomsynth eval all --data BENCHMARKS --checkpoint {summary.run} --out REPORT")

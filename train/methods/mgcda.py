@@ -14,30 +14,29 @@ and is kept from telling them apart:
 Two classifiers of the domain learn against it in turn, and a projector with it; all three serve the training only, so
 inference costs what it cost before (`DissimilarityNetwork` alone is exported).
 
-Every row of the paper's table 3 is a setting: `data`, `oda`, `fda`, `dls`, `contrast`. What the paper leaves open is a
-field: whose step equation 2 is and how the classifiers learn (`adversary`, `classifier_lr`), which map is F
+Every row of the paper's table 3 is a setting: `data`, `oda`, `fda`, `dls`, `contrast`. What the paper leaves open is
+a field: whose step equation 2 is and how the classifiers learn (`adversary`, `classifier_lr`), which map is F
 (`feature_level`), whether the classifier of the output sees probabilities or logits (`output_map`), class weights,
-temperature and positives of the contrast, the split of the anchors; whether void positions count in the domain losses
-(`domain_void`; law 6 of this project says no). More than two domains work, too.
+temperature and positives of the contrast, the split of the anchors; whether void positions count in the domain
+losses (`domain_void`; law 6 of this project says no). More than two domains work, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, UInt8
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional
 
 from shards.labels import IGNORE
 from train.cards import MGCDA
+from train.comparing import judge_dissimilarity
 from train.config import TrainConfig
 from train.data import Batch, TrainingPool
-from train.comparing import judge_dissimilarity
 from train.losses.balanced import ClassWeights, balanced_cross_entropy, class_weights
 from train.losses.contrast import CrossPositives, Variant, contrastive_loss, is_aware, positives_of
 from train.losses.domain import alignment_loss, classifier_loss, reverse_gradient, smoothed_label
@@ -58,7 +57,7 @@ class MgcdaConfig(TrainConfig):
     epochs: float = Field(50.0, gt=0)
     """Passes over the larger domain, where `steps` is not given."""
     batch: int = Field(4, ge=1)
-    """Samples of each domain a step; with pooled data or a single domain the default is 8, so that steps stay equal."""
+    """Samples of each domain a step; with pooled data or a single domain 8 by default, so that steps stay equal."""
     lr: float = Field(1e-4, gt=0)
     """Learning rate of Adam at the beginning."""
     poly_power: float = Field(0.99, ge=0)
@@ -99,7 +98,7 @@ class MgcdaConfig(TrainConfig):
     domain_void: bool = False
     """GUESS: whether void positions count in the domain losses; the paper excludes none."""
     positives: CrossPositives = "union"
-    """Positives of `cpcl` and `cacl`: of all domains as equation 3 has it, or of the `other` ones as the text has it."""
+    """Positives of `cpcl` and `cacl`: of all domains, as in equation 3, or of the `other` ones, as in the text."""
     alpha: float = Field(0.1, gt=0)
     """GUESS: temperature of the contrast."""
     log: bool = True
@@ -174,7 +173,7 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
         }
         tau = smoothed_label(progress.step, progress.steps, base=config.tau, domains=domains, dynamic=config.dls)
 
-        def told_apart(name: str, maps: Float[Tensor, "n c h w"], measure: Any) -> Float[Tensor, ""]:
+        def told_apart(maps: Float[Tensor, "n c h w"], measure: Any) -> Float[Tensor, ""]:
             valid = None if config.domain_void else valid_at(seen.anomaly, (maps.shape[2], maps.shape[3]))
             apart: Tensor = measure(maps, domain, tau, domains=domains, valid=valid)
             return apart
@@ -183,10 +182,10 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
             maps, weight = looks[name]
             if together:  # the classifier's own loss, which the network sees with its sign turned
                 turned = modules[name](reverse_gradient(maps, weight))
-                term = told_apart(name, turned, classifier_loss)
+                term = told_apart(turned, classifier_loss)
                 loss = loss + term
             else:  # the classifier holds still while the network is to be taken for another domain
-                term = told_apart(name, held(modules[name], maps), alignment_loss)
+                term = told_apart(held(modules[name], maps), alignment_loss)
                 loss = loss + weight * term
             report[name.removesuffix("_classifier")] = term.detach()
 
@@ -194,7 +193,8 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
             draws = draw_places(
                 seen.anomaly, output.logits.argmax(1) == 1, seen.seeds, config.counts, aware=is_aware(config.contrast)
             )
-            projected = modules["projector"](features_at(output.decoded, draws.index))
+            pixels = features_at(output.decoded, draws.index).transpose(1, 2)[..., None]
+            projected = modules["projector"](pixels)[..., 0].transpose(1, 2)
             contrast = contrastive_loss(
                 projected, draws, domain, domains=domains, positives=positives_of(config.contrast, config.positives),
                 alpha=config.alpha, log=config.log, normalise=config.normalise,
@@ -205,7 +205,7 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
 
         if classifiers and not together:  # their turn: true labels, and nothing reaches the network
             terms = {
-                name: told_apart(name, modules[name](looks[name][0].detach()), classifier_loss) for name in classifiers
+                name: told_apart(modules[name](looks[name][0].detach()), classifier_loss) for name in classifiers
             }
             yield Phase("classifiers", torch.stack([*terms.values()]).sum(), {})
 

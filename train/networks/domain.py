@@ -1,8 +1,9 @@
 """What MGCDA learns with and leaves behind: two domain classifiers and the projector of its contrastive loss.
 
 Sections 3.3 and 3.4 of the paper. All are fully convolutional at stride 1, so a classifier gives a map of domains,
-one value a pixel, as the least-squares loss wants it (no sigmoid); one a domain where there are more than two. None is part of the exported network. Convolutions
-pad with zeros, so that the map has the size of the input (the paper does not say).
+one value a pixel, as the least-squares loss wants it (no sigmoid); one a domain where there are more than two. None
+is part of the exported network. Convolutions pad with zeros, so that the map has the size of the input (the paper
+does not say).
 """
 
 from __future__ import annotations
