@@ -241,9 +241,7 @@ def chain_from(
     where = choose_device(device)
     network, built, start, saw = starting_segmenter(checkpoint, segmenter, weights)
     if [generator, diffusers, pictures].count(None) != 2:
-        raise UserError(
-            "Say what paints the resynthesis: one of --generator RUN, --diffusers DIR, --pictures DIR."
-        )
+        raise UserError("Say what paints the resynthesis: one of --generator RUN, --diffusers DIR, --pictures DIR.")
     painter: Generator
     if generator is not None:
         painter = Spade.of_run(generator, where)

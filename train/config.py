@@ -34,6 +34,8 @@ class TrainConfig(Config):
     """Of AdamW, on kernels only: biases and batch norm never decay, nor does a classifier with a void output."""
     poly_power: float = Field(0.9, ge=0)
     """The learning rate falls as (1 - step / steps) ** poly_power; 0 keeps it constant."""
+    hold: float = Field(0.0, ge=0, lt=1)
+    """Share of the run in which it stays before it falls."""
     warmup: int = Field(0, ge=0)
     """Steps in which the learning rate rises linearly from zero."""
     clip: float | None = Field(None, gt=0)

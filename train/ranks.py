@@ -56,8 +56,8 @@ def own_device(device: torch.device) -> torch.device:
     number = int(os.environ["LOCAL_RANK"])
     if number >= torch.cuda.device_count():
         raise UserError(
-            f"Each process needs a CUDA device of its own, this machine has {torch.cuda.device_count()}: give torchrun "
-            "a smaller --nproc-per-node, or --device cpu."
+            f"Each process needs a CUDA device of its own, this machine has {torch.cuda.device_count()}: give "
+            "torchrun a smaller --nproc-per-node, or --device cpu."
         )
     torch.cuda.set_device(number)
     return torch.device("cuda", number)
@@ -125,6 +125,17 @@ def collect(thing: Result) -> list[Result]:
 def bare(module: nn.Module) -> nn.Module:
     """The module within DistributedDataParallel, with its attributes; any other as it is."""
     return module.module if isinstance(module, nn.parallel.DistributedDataParallel) else module
+
+
+def held(module: nn.Module, *inputs: Tensor) -> Any:
+    """What a module says of its inputs, with weights that learn nothing from it; gradients reach the inputs.
+
+    An adversary is asked so while its opponent learns: its own gradients, and what DistributedDataParallel does with
+    them, belong to its own turn.
+    """
+    plain = bare(module)
+    state = {name: tensor.detach() for name, tensor in (*plain.named_parameters(), *plain.named_buffers())}
+    return torch.func.functional_call(plain, state, inputs)
 
 
 def together(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

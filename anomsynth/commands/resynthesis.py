@@ -135,18 +135,16 @@ def resynthesis(
     Example: `anomsynth train resynthesis --shards frames --size 512x256 --out generator`
     """
     check_file(vgg, "--vgg")
+    from shards.config import resolve
     from train.methods.resynthesis import ResynthesisConfig
+    from train.run import make_machine
     from train.run_resynthesis import train_resynthesis
 
-    from shards.config import resolve
-    from train.run import make_machine
-
-    options = training.fields_of(steps, batch, lr, size, None)
+    options = training.fields_of(steps, batch, lr, size, None) | {"vgg": str(vgg) if vgg else None}
     summary = train_resynthesis(
         shards,
         out,
         config=resolve(ResynthesisConfig, file=config, options=options, overrides=overrides or ()),
-        vgg=vgg,
         width=width,
         seed=seed,
         machine=make_machine(device, threads, workers, save_every, None, compile, tensorboard),
@@ -172,9 +170,7 @@ def mgcda(
     ] = None,
     oda: Annotated[bool, typer.Option("--oda/--no-oda", help="Align the output of the domains.")] = True,
     fda: Annotated[bool, typer.Option("--fda/--no-fda", help="Align their features.")] = True,
-    dls: Annotated[
-        bool, typer.Option("--dls/--no-dls", help="Smooth the domains' labels meanwhile.")
-    ] = True,
+    dls: Annotated[bool, typer.Option("--dls/--no-dls", help="Smooth the domains' labels meanwhile.")] = True,
     contrast: Annotated[
         Literal["none", "pcl", "cpcl", "cacl"] | None,
         typer.Option(help="Pixel contrast: within a domain, across domains, across and anomaly-aware (default)."),
@@ -214,7 +210,7 @@ def mgcda(
 
     # A switch that is left alone is left to the configuration.
     off = {name: False for name, on in (("oda", oda), ("fda", fda), ("dls", dls)) if not on}
-    options = training.fields_of(steps, batch, lr, None, None) | {"data": data, "contrast": contrast, **off}
+    options = training.fields_of(steps, batch, lr, None, None) | {"data": data, "contrastive": contrast, **off}
     domains = {"voidclass": voidclass or [], "anomalymix": anomalymix or []}
     domains |= {f"domain{number}": [folder] for number, folder in enumerate(domain or [])}
     summary = train_mgcda(

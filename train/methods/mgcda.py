@@ -14,7 +14,7 @@ and is kept from telling them apart:
 Two classifiers of the domain learn against it in turn, and a projector with it; all three serve the training only, so
 inference costs what it cost before (`DissimilarityNetwork` alone is exported).
 
-Every row of the paper's table 3 is a setting: `data`, `oda`, `fda`, `dls`, `contrast`. What the paper leaves open is
+Every row of the paper's table 3 is a setting: `data`, `oda`, `fda`, `dls`, `contrastive`. What the paper leaves open is
 a field: whose step equation 2 is and how the classifiers learn (`adversary`, `classifier_lr`), which map is F
 (`feature_level`), whether the classifier of the output sees probabilities or logits (`output_map`), class weights,
 temperature and positives of the contrast, the split of the anchors; whether void positions count in the domain
@@ -30,7 +30,6 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from shards.labels import IGNORE
 from train.cards import MGCDA
@@ -45,7 +44,7 @@ from train.methods.base import Method, Modules, Phase, Progress, Task, at_size
 from train.networks.dissimilarity import DissimilarityNetwork, DissimilarityOutput, network_inputs
 from train.networks.domain import FeatureDomainClassifier, OutputDomainClassifier, Projector
 from train.optimizers import groups
-from train.ranks import bare
+from train.ranks import held
 
 Data = Literal["multi-domain", "mix", "voidclass", "anomalymix"]
 """What a step sees: some of each domain, told apart; some of all, pooled; or one domain alone."""
@@ -73,7 +72,7 @@ class MgcdaConfig(TrainConfig):
     """Whether the features are aligned."""
     dls: bool = True
     """Whether the labels of the domains are smoothed as training goes on."""
-    contrast: Variant = "cacl"
+    contrastive: Variant = "cacl"
     """none; pcl: random pixels within a domain; cpcl: across domains; cacl: across domains and anomaly-aware."""
 
     lambda_f: float = Field(0.04, ge=0)
@@ -115,14 +114,14 @@ class MgcdaConfig(TrainConfig):
     def _without_domains(cls, values: Any) -> Any:
         """Pooled data and single domains have nothing to align: what was not asked for is off."""
         if isinstance(values, Mapping) and values.get("data", "multi-domain") != "multi-domain":
-            off = {"oda": False, "fda": False, "dls": False, "contrast": "none", "batch": 8}
+            off = {"oda": False, "fda": False, "dls": False, "contrastive": "none", "batch": 8}
             return {**off, **values}
         return values
 
     @model_validator(mode="after")
     def _needs_domains(self) -> MgcdaConfig:
         asked = [name for name in ("oda", "fda") if getattr(self, name)]
-        asked += [f"contrast={self.contrast}"] * (self.contrast != "none")
+        asked += [f"contrastive={self.contrastive}"] * (self.contrastive != "none")
         if self.data != "multi-domain" and asked:
             raise ValueError(f"{asked[0]} needs data=multi-domain, which tells the domains apart, got {self.data}")
         return self
@@ -147,7 +146,7 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
         classifiers["output_classifier"] = OutputDomainClassifier(2, outputs=channels)
     modules: dict[str, nn.Module] = {"network": network, **classifiers}
     learners: list[nn.Module] = [network]
-    if config.contrast != "none":
+    if config.contrastive != "none":
         modules["projector"] = Projector(network.decoded_channels)
         learners.append(modules["projector"])
 
@@ -189,14 +188,14 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
                 loss = loss + weight * term
             report[name.removesuffix("_classifier")] = term.detach()
 
-        if config.contrast != "none":
+        if config.contrastive != "none":
             draws = draw_places(
-                seen.anomaly, output.logits.argmax(1) == 1, seen.seeds, config.counts, aware=is_aware(config.contrast)
+                seen.anomaly, output.logits.argmax(1) == 1, seen.seeds, config.counts, aware=is_aware(config.contrastive)
             )
             pixels = features_at(output.decoded, draws.index).transpose(1, 2)[..., None]
             projected = modules["projector"](pixels)[..., 0].transpose(1, 2)
             contrast = contrastive_loss(
-                projected, draws, domain, domains=domains, positives=positives_of(config.contrast, config.positives),
+                projected, draws, domain, domains=domains, positives=positives_of(config.contrastive, config.positives),
                 alpha=config.alpha, log=config.log, normalise=config.normalise,
             )  # fmt: skip
             loss = loss + config.lambda_c * contrast
@@ -236,14 +235,6 @@ def output_map(logits: Float[Tensor, "n 2 h w"], kind: str) -> Float[Tensor, "n 
 def valid_at(anomaly: UInt8[Tensor, "n h w"], size: tuple[int, int]) -> Bool[Tensor, "n a b"]:
     """Positions of a map that are not void."""
     return at_size(anomaly, size) != IGNORE
-
-
-def held(module: nn.Module, maps: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h w"]:
-    """What a module says of maps, with weights that learn nothing from it; gradients reach the maps."""
-    plain = bare(module)
-    weights = {name: tensor.detach() for name, tensor in plain.state_dict(keep_vars=True).items()}
-    said: Tensor = functional_call(plain, weights, (maps,))
-    return said
 
 
 def pixels_of(pools: Sequence[TrainingPool]) -> tuple[int, int]:
