@@ -23,6 +23,28 @@ LITE = Card(
     needs=("`anomsynth train segmenter`",),
 )
 
+DISSIMILARITY = Card(
+    kind="network",
+    name="dissimilarity",
+    summary="Finds where an image and its resynthesis differ: VGG16 or the segmenter's encoder, 18.8 M parameters.",
+    title="Pixel-wise Anomaly Detection in Complex Driving Scenes",
+    venue="CVPR",
+    year=2021,
+    url="https://arxiv.org/abs/2103.05445",
+    needs=("a segmenter and a label-to-image generator", "VGG16's ImageNet weights, or the segmenter's features"),
+)
+
+SPADE = Card(
+    kind="network",
+    name="spade",
+    summary="Paints a street scene from a map of classes: SPADE's generator, 92.6 M parameters.",
+    title="Semantic Image Synthesis with Spatially-Adaptive Normalization",
+    venue="CVPR",
+    year=2019,
+    url="https://arxiv.org/abs/1903.07291",
+    needs=("shards with semantic maps",),
+)
+
 SEGMENTER = Card(
     kind="method",
     name="segmenter",
@@ -41,5 +63,5 @@ OVR = Card(
     needs=("shards with anomalies, such as anomalymix", "a segmenter trained on the known classes"),
 )
 
-NETWORK_CARDS = (ERFNET, LITE)
+NETWORK_CARDS = (ERFNET, LITE, DISSIMILARITY, SPADE)
 METHOD_CARDS = (SEGMENTER, OVR)

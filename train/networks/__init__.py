@@ -1,4 +1,7 @@
-"""Networks by name. A network is a file here, a row in `NETWORKS` and a card in `train/cards.py`."""
+"""Networks by name. A network is a file here, a row in `NETWORKS` and a card in `train/cards.py`.
+
+A segmenter (an image in, a logit a class out) has its row in `SEGMENTERS`, which is part of `NETWORKS`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from typing import Any
 from torch import nn
 
 from train.networks.base import Encoder, Part, SegmentationNetwork
+from train.networks.dissimilarity import DissimilarityNetwork
+from train.networks.resynthesis import SpadeGenerator
 from train.networks.segmenters import SEGMENTERS, build_segmenter, construct
 from train.networks.weights import load_weights, read_weights
 
@@ -23,7 +28,11 @@ __all__ = [
     "read_weights",
 ]
 
-NETWORKS: Mapping[str, Callable[..., nn.Module]] = {**SEGMENTERS}
+NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
+    **SEGMENTERS,
+    "dissimilarity": DissimilarityNetwork,
+    "spade": SpadeGenerator,
+}
 
 
 def build_network(name: str, **options: Any) -> nn.Module:
