@@ -26,18 +26,18 @@ LITE = Card(
 DISSIMILARITY = Card(
     kind="network",
     name="dissimilarity",
-    summary="Compares a photograph with its resynthesis, weighted by the segmenter's doubt (SynBoost's network).",
+    summary="Finds where an image and its resynthesis differ: VGG16 or the segmenter's encoder, 18.8 M parameters.",
     title="Pixel-wise Anomaly Detection in Complex Driving Scenes",
     venue="CVPR",
     year=2021,
     url="https://arxiv.org/abs/2103.05445",
-    needs=("`anomsynth train mgcda`",),
+    needs=("a segmenter and a label-to-image generator", "VGG16's ImageNet weights, or the segmenter's features"),
 )
 
 SPADE = Card(
     kind="network",
     name="spade",
-    summary="SPADE: a generator that paints a street from a map of classes.",
+    summary="Paints a street scene from a map of classes: SPADE's generator, 92.6 M parameters.",
     title="Semantic Image Synthesis with Spatially-Adaptive Normalization",
     venue="CVPR",
     year=2019,

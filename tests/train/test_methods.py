@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
 from torch import nn
 
+from anomsynth.commands.training import segmenter as segmenter_command
 from shards.config import resolve
 from shards.errors import UserError
 from train.cards import METHOD_CARDS, NETWORK_CARDS
@@ -19,9 +22,11 @@ from train.methods.ovr import OvrConfig, finish
 from train.methods.ovr import prepare as prepare_ovr
 from train.methods.segmenter import SegmenterConfig, class_counts, class_weights
 from train.methods.segmenter import prepare as prepare_segmenter
-from train.networks import NETWORKS, SegmentationNetwork
+from train.networks import NETWORKS, SEGMENTERS, SegmentationNetwork, build_network, build_segmenter
+from train.networks.dissimilarity import DissimilarityNetwork
 from train.networks.erfnet import ERFNet
 from train.optimizers import segmenter_optimizer
+from train.networks.resynthesis import SpadeGenerator
 from train.schedule import learning_rate
 
 
@@ -70,7 +75,29 @@ class Fixed(SegmentationNetwork):
 def test_cards_and_registries_agree() -> None:
     assert [card.name for card in METHOD_CARDS] == list(METHODS)
     assert [card.name for card in NETWORK_CARDS] == list(NETWORKS)
+    assert list(NETWORKS)[: len(SEGMENTERS)] == list(SEGMENTERS)
     assert all(method.card.name == name for name, method in METHODS.items())
+
+
+def test_only_segmenters_are_offered_as_segmenters() -> None:
+    command = get_type_hints(segmenter_command, include_extras=True)
+    assert set(get_args(get_args(command["network"])[0])) == set(SEGMENTERS)
+    for name in SEGMENTERS:
+        assert isinstance(build_segmenter(name, width=0.25), SegmentationNetwork)
+    with pytest.raises(UserError, match="Unknown segmenter 'spade'; known are: erfnet, lite"):
+        build_segmenter("spade")
+
+
+def test_networks_are_built_again_from_what_json_keeps() -> None:
+    mine = {"name": "lite", "options": {"width": 0.25, "input_size": [64, 32]}}
+    options = {"features": "segmenter", "segmenter": mine, "width": 0.25, "input_size": [64, 32]}
+    network = build_network("dissimilarity", **json.loads(json.dumps(options)))
+    assert isinstance(network, DissimilarityNetwork)
+    assert network.input_size == (64, 32)
+    generator = build_network("spade", width=0.125, input_size=[64, 32])
+    assert isinstance(generator, SpadeGenerator)
+    with pytest.raises(UserError, match="Unknown network 'pix2pix'; known are: erfnet, lite, dissimilarity, spade"):
+        build_network("pix2pix")
 
 
 def test_the_defaults_are_the_papers() -> None:

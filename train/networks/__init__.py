@@ -1,4 +1,7 @@
-"""Networks by name. A network is a file here, a row in `NETWORKS` and a card in `train/cards.py`."""
+"""Networks by name. A network is a file here, a row in `NETWORKS` and a card in `train/cards.py`.
+
+A segmenter (an image in, a logit a class out) has its row in `SEGMENTERS`, which is part of `NETWORKS`.
+"""
 
 from __future__ import annotations
 

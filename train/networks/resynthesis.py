@@ -12,8 +12,8 @@ the first and last layer:
     conv4x4 /2 64 -> conv4x4 /2 128 -> conv4x4 /2 256 -> conv4x4 512 -> conv4x4 1 (a map of verdicts)
 
 Spectral norm is on the convolutions of the generator's residual blocks and on those of the discriminator that
-instance norm follows. Read off the code, not in the paper: padding 2 of the 4x4 convolutions, Xavier start with gain .02, no
-spectral norm in the discriminator's first and last layer. What differs from both:
+instance norm follows. Read off the code, not in the paper: padding 2 of the 4x4 convolutions, Xavier start with gain
+.02, no spectral norm in the discriminator's first and last layer. What differs from both:
 
 * no image encoder and no noise (the code's default too): one picture for a map, which a data set wants;
 * 19 trainIds and one plane for the unknown; no plane of instance edges, because a prediction has no instances;
