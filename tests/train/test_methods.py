@@ -25,8 +25,8 @@ from train.methods.segmenter import prepare as prepare_segmenter
 from train.networks import NETWORKS, SEGMENTERS, SegmentationNetwork, build_network, build_segmenter
 from train.networks.dissimilarity import DissimilarityNetwork
 from train.networks.erfnet import ERFNet
-from train.optimizers import segmenter_optimizer
 from train.networks.resynthesis import SpadeGenerator
+from train.optimizers import segmenter_optimizer
 from train.schedule import learning_rate
 
 

@@ -14,8 +14,8 @@ and is kept from telling them apart:
 Two classifiers of the domain learn against it in turn, and a projector with it; all three serve the training only, so
 inference costs what it cost before (`DissimilarityNetwork` alone is exported).
 
-Every row of the paper's table 3 is a setting: `data`, `oda`, `fda`, `dls`, `contrastive`. What the paper leaves open is
-a field: whose step equation 2 is and how the classifiers learn (`adversary`, `classifier_lr`), which map is F
+Every row of the paper's table 3 is a setting: `data`, `oda`, `fda`, `dls`, `contrastive`. What the paper leaves open
+is a field: whose step equation 2 is and how the classifiers learn (`adversary`, `classifier_lr`), which map is F
 (`feature_level`), whether the classifier of the output sees probabilities or logits (`output_map`), class weights,
 temperature and positives of the contrast, the split of the anchors; whether void positions count in the domain
 losses (`domain_void`; law 6 of this project says no). More than two domains work, too.
@@ -31,7 +31,7 @@ from jaxtyping import Bool, Float, UInt8
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from shards.labels import IGNORE
+from shards.labels import ANOMALY, IGNORE
 from train.cards import MGCDA
 from train.comparing import judge_dissimilarity
 from train.config import TrainConfig
@@ -190,14 +190,24 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
 
         if config.contrastive != "none":
             draws = draw_places(
-                seen.anomaly, output.logits.argmax(1) == 1, seen.seeds, config.counts, aware=is_aware(config.contrastive)
+                seen.anomaly,
+                output.logits.argmax(1) == 1,
+                seen.seeds,
+                config.counts,
+                aware=is_aware(config.contrastive),
             )
             pixels = features_at(output.decoded, draws.index).transpose(1, 2)[..., None]
             projected = modules["projector"](pixels)[..., 0].transpose(1, 2)
             contrast = contrastive_loss(
-                projected, draws, domain, domains=domains, positives=positives_of(config.contrastive, config.positives),
-                alpha=config.alpha, log=config.log, normalise=config.normalise,
-            )  # fmt: skip
+                projected,
+                draws,
+                domain,
+                domains=domains,
+                positives=positives_of(config.contrastive, config.positives),
+                alpha=config.alpha,
+                log=config.log,
+                normalise=config.normalise,
+            )
             loss = loss + config.lambda_c * contrast
             report["contrast"] = contrast.detach()
         yield Phase("network", loss, report)
