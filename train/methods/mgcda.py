@@ -189,13 +189,9 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
             report[name.removesuffix("_classifier")] = term.detach()
 
         if config.contrastive != "none":
-            draws = draw_places(
-                seen.anomaly,
-                output.logits.argmax(1) == 1,
-                seen.seeds,
-                config.counts,
-                aware=is_aware(config.contrastive),
-            )
+            found = output.logits.argmax(1) == ANOMALY
+            aware = is_aware(config.contrastive)
+            draws = draw_places(seen.anomaly, found, seen.seeds, config.counts, aware=aware)
             pixels = features_at(output.decoded, draws.index).transpose(1, 2)[..., None]
             projected = modules["projector"](pixels)[..., 0].transpose(1, 2)
             contrast = contrastive_loss(
