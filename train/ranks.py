@@ -56,8 +56,8 @@ def own_device(device: torch.device) -> torch.device:
     number = int(os.environ["LOCAL_RANK"])
     if number >= torch.cuda.device_count():
         raise UserError(
-            f"Each process needs a CUDA device of its own, this machine has {torch.cuda.device_count()}: give torchrun "
-            "a smaller --nproc-per-node, or --device cpu."
+            f"Each process needs a CUDA device of its own, this machine has {torch.cuda.device_count()}: give "
+            "torchrun a smaller --nproc-per-node, or --device cpu."
         )
     torch.cuda.set_device(number)
     return torch.device("cuda", number)

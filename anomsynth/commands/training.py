@@ -182,9 +182,8 @@ def _print(summary: RunSummary) -> None:
         print(f"{summary.run} is complete already: {summary.method}, {plural(summary.steps, 'step')}.")
     else:
         steps = f"steps {summary.first + 1} to {summary.step} of {summary.steps}"
-        print(
-            f"{summary.method}: {steps} in {summary.seconds:.0f} s ({speed:.1f} samples/s, {summary.data_wait:.0%} data wait){loss}."
-        )
+        pace = f"{summary.seconds:.0f} s ({speed:.1f} samples/s, {summary.data_wait:.0%} data wait)"
+        print(f"{summary.method}: {steps} in {pace}{loss}.")
     for reason, count in summary.rejected.items():
         print(f"skipped {plural(count, 'sample')}: {reason}", file=sys.stderr)
     for name, value in (summary.validation or {}).items():
