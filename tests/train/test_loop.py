@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 import torch
+import typer
 from torch import nn
 
+from anomsynth.commands.training import _print
 from shards.errors import UserError
 from train import loop
 from train.cards import SEGMENTER
@@ -182,6 +184,18 @@ def test_a_signal_lets_the_step_end_and_saves(
     assert (tmp_path / "stopped" / "resume.pt").is_file()
     assert train(tiny_shards, tmp_path / "stopped").signal == 0
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_the_command_of_a_stopped_run_says_so_with_its_status(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    summary = RunSummary(tmp_path, "ovr", 9, 0, 3, 12, 2.0, 0.5, {}, None, data_wait=0.04, signal=signal.SIGTERM)
+    with pytest.raises(typer.Exit) as left:
+        _print(summary)
+    assert left.value.exit_code == 143
+    said = capsys.readouterr()
+    assert "steps 1 to 3 of 9 in 2 s (6.0 samples/s, 4% data wait), last loss 0.5000." in said.out
+    assert said.err == "Stopped by SIGTERM; all is saved, and the same command goes on from there.\n"
 
 
 def test_accumulated_gradients_are_the_mean_over_the_parts(tiny_shards: Path, tmp_path: Path) -> None:
