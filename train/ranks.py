@@ -12,6 +12,7 @@ takes the mean over ranks: the loop multiplies every share by w before the backw
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -200,6 +201,9 @@ def wrapped(module: nn.Module, device: torch.device) -> nn.Module:
     """The module with gradients averaged over the processes in the backward pass; as it is where nothing learns."""
     if world() == 1 or not any(parameter.requires_grad for parameter in module.parameters()):
         return module
-    # Statistics of batch norm are equal everywhere: frozen, or those of the joint batch.
-    devices = [device] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)
+    options: dict[str, Any] = {"device_ids": [device] if device.type == "cuda" else None}
+    # Statistics of batch norm are equal everywhere: frozen, or those of the joint batch. PyTorch 2.15 has renamed it.
+    parallel = nn.parallel.DistributedDataParallel
+    known = inspect.signature(parallel).parameters
+    options["forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"] = False
+    return parallel(module, **options)

@@ -188,8 +188,8 @@ def print_run(summary: RunSummary, *, then: str = "") -> None:
         print(f"{summary.run} is complete already: {summary.method}, {plural(summary.steps, 'step')}.")
     else:
         steps = f"steps {summary.first + 1} to {summary.step} of {summary.steps}"
-        rate = f"{speed:.1f} samples/s, {summary.data_wait:.0%} data wait"
-        print(f"{summary.method}: {steps} in {summary.seconds:.0f} s ({rate}){loss}.")
+        pace = f"{summary.seconds:.0f} s ({speed:.1f} samples/s, {summary.data_wait:.0%} data wait)"
+        print(f"{summary.method}: {steps} in {pace}{loss}.")
     for reason, count in summary.rejected.items():
         print(f"skipped {plural(count, 'sample')}: {reason}", file=sys.stderr)
     for name, value in (summary.validation or {}).items():

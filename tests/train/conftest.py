@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from shards.writer import write_shard
 
 torch.set_num_threads(1)
 
+ROOT = Path(__file__).resolve().parents[2]
 WIDTH, HEIGHT, SIDE = 64, 32, 14
 
 
@@ -61,6 +65,64 @@ def tiny_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_set(tmp_path_factory.mktemp("tiny") / "set", [tiny_sample(i, anomaly=i % 2 == 0) for i in range(10)])
 
 
+@pytest.fixture(scope="session")
+def write_shards() -> Callable[[Path, Sequence[Sample]], Path]:
+    return write_set
+
+
 @pytest.fixture
 def make_shards(tmp_path: Path) -> Callable[[Sequence[Sample]], Path]:
     return lambda samples: write_set(tmp_path / "made", samples)
+
+
+RANKS = """
+import functools, sys
+from pathlib import Path
+
+import torch
+
+from train import run
+
+torch.set_num_threads(1)
+run.Machine = functools.partial(run.Machine, log_every=1)
+shards, out = Path(sys.argv[1]), Path(sys.argv[2])
+"""
+"""Before the body of a script for `joint_curves`: every step is a row of the log."""
+
+
+@pytest.fixture
+def torchrun(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Start a script, or a program of the virtual environment, in two processes that know each other by gloo."""
+
+    def start(*command: object, processes: int = 2) -> subprocess.CompletedProcess[str]:
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        return subprocess.run(
+            [*launcher, *map(str, command)],
+            cwd=tmp_path, env={**os.environ, "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, timeout=600,
+        )  # fmt: skip
+
+    return start
+
+
+@pytest.fixture
+def joint_curves(
+    torchrun: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> Callable[[str, Path], tuple[list[dict[str, float]], list[dict[str, float]]]]:
+    """Rows of the log of one process on the joint batch, and of two that share it.
+
+    The body of the script trains on the shard set `shards` and writes to the folder `out`.
+    """
+
+    def curves(body: str, shards: Path) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
+        script = tmp_path / "ranks.py"
+        script.write_text(RANKS + body)
+        found = []
+        for processes in (1, 2):
+            out = tmp_path / f"of-{processes}"
+            done = torchrun(script, shards, out, processes=processes)
+            assert done.returncode == 0, done.stderr
+            found.append([json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()])
+        return found[0], found[1]
+
+    return curves

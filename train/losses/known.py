@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
@@ -18,7 +19,7 @@ def known_cross_entropy(
 ) -> Float[Tensor, ""]:
     """Mean of -log softmax(z)_y over the labelled pixels, in float32.
 
-    Under several processes the local sum by the joint count (`train/ranks.py`).
+    Under several processes its share: the local sum by the joint count (`train/ranks.py`).
 
     Args:
         logits: one channel a class.
@@ -35,6 +36,7 @@ def known_cross_entropy(
     else:
         # A label of 255 is no place among the weights.
         count = (weights[target.masked_fill(~labelled, 0)] * labelled).sum()
-    summed = functional.cross_entropy(logits.float(), target, weight=weights, ignore_index=IGNORE, reduction="sum")
-    # Never below any sum that is not zero; asking whether it is zero would make the host wait for the device.
-    return summed / total(count).clamp(min=1e-12)
+    mean = functional.cross_entropy(logits.float(), target, weight=weights, ignore_index=IGNORE)
+    share = count / total(count).clamp(min=1e-12)
+    # Without a labelled pixel the mean is NaN, its gradient zero. To ask would make the host wait for the device.
+    return torch.where(count > 0, mean * share, 0.0)
