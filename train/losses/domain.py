@@ -17,7 +17,9 @@ and nothing would be aligned. The classifier's own step, with true labels, is no
 
 `alignment_loss` moves the network only (the classifier's weights are held), `classifier_loss` the classifier only
 (its input is detached). Instead of taking turns, `reverse_gradient` between network and classifier lets
-`classifier_loss` alone move both at once, in opposite directions (Ganin and Lempitsky, ICML 2015).
+`classifier_loss` alone move both at once, in opposite directions (Ganin and Lempitsky, ICML 2015). With squares it is
+the weaker one while the classifier is sure: its gradient goes with the error that the classifier still makes, that of
+the swapped labels with the error that it should make.
 
 **More than two domains**, which the paper leaves open. One number tells two domains apart, not three: a classifier
 then has one channel a domain, "is it this one, or not?". A position of domain d is labelled tau in channel d and
