@@ -92,10 +92,15 @@ shards, out = Path(sys.argv[1]), Path(sys.argv[2])
 
 @pytest.fixture
 def torchrun(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Start a script, or a program of the virtual environment, in two processes that know each other by gloo."""
+    """Start a script, or a program of the virtual environment, in two processes that know each other by gloo.
+
+    In one process it is started without `torchrun`.
+    """
 
     def start(*command: object, processes: int = 2) -> subprocess.CompletedProcess[str]:
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        launcher = [sys.executable]
+        if processes > 1:
+            launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         return subprocess.run(
             [*launcher, *map(str, command)],
             cwd=tmp_path, env={**os.environ, "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT)},
