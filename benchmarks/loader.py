@@ -2,8 +2,8 @@
 
 Each shard set is a stream of its own, as `train` reads it: read, cut, varied and stacked, in this process, with one
 thread. Shown are samples/s of a core, and how many steps/s so many workers sustain, where a step takes a batch of
-each stream and nothing else needs their cores. On a CUDA device the data wait that `train` prints says whether that is
-enough.
+each stream and nothing else needs their cores. On a CUDA device the data wait that `train` prints says whether that
+is enough.
 """
 
 from __future__ import annotations
