@@ -275,7 +275,8 @@ def generator_from(info: SpadeInfo | DiffusersInfo | PicturesInfo, file: Path, d
     """
     if isinstance(info, SpadeInfo):
         network = build_network(info.network.name, **info.network.options)
-        assert isinstance(network, SpadeGenerator)
+        if not isinstance(network, SpadeGenerator):
+            raise UserError(f"The chain of {file.parent} names {info.network.name}, which is no generator.")
         load_recorded(network, file, info.sha256)
         return Spade(network, info, device)
     if isinstance(info, DiffusersInfo):
