@@ -33,10 +33,10 @@ from shards.writer import write_atomically
 from train.checkpoint import NetworkInfo
 from train.devices import choose_device
 from train.generators import Diffusers, Generator, GeneratorInfo, Pictures, Spade, generator_from, resized
-from train.networks import SegmentationNetwork, build_segmenter, load_weights
+from train.networks import SegmentationNetwork, build_segmenter
 from train.networks.features import FeatureExtractor, FeaturesName, SegmenterFeatures, VGGFeatures, build_features
 from train.networks.imagenet import load_imagenet
-from train.networks.weights import save_weights, weights_sha256
+from train.networks.weights import load_recorded, save_weights, weights_sha256
 from train.start import starting_segmenter
 from train.uncertainty import VGG19_WEIGHTS, Normalise, distance_map, entropy_map, halving_weights, perceptual_map
 
@@ -100,7 +100,9 @@ class Chain:
     @property
     def describe(self) -> dict[str, Any]:
         """What decides about its maps; equal ones give equal maps."""
-        return {**self.info.model_dump(mode="json"), "torch": str(torch.__version__), "device": self.device.type}
+        described = self.info.model_dump(mode="json")
+        described["generator"].pop("folder", None)  # a checksum says what it holds, and no manifest names a path
+        return {**described, "torch": str(torch.__version__), "device": self.device.type}
 
     @torch.inference_mode()
     def look(
@@ -239,7 +241,7 @@ def chain_from(
             `starting_segmenter`, the generators and `make_chain` raise.
     """
     where = choose_device(device)
-    network, built, start, saw = starting_segmenter(checkpoint, segmenter, weights)
+    network, built, _, saw = starting_segmenter(checkpoint, segmenter, weights)
     if [generator, diffusers, pictures].count(None) != 2:
         raise UserError("Say what paints the resynthesis: one of --generator RUN, --diffusers DIR, --pictures DIR.")
     painter: Generator
@@ -251,7 +253,7 @@ def chain_from(
         assert pictures is not None
         painter = Pictures(pictures)
     painter.check_size(size)
-    info = SegmenterInfo(network=built, input_size=network.input_size, sha256=start.fingerprint, saw=saw)
+    info = SegmenterInfo(network=built, input_size=network.input_size, sha256=weights_sha256(network), saw=saw)
     return make_chain(
         network, info, painter, size=size, features=features, vgg=vgg, normalise=normalise, device=where
     )
@@ -264,13 +266,23 @@ def load_chain(folder: Path, device: torch.device) -> Chain:
         UserError: there is none, or a file of it is missing, broken or not the one on record.
     """
     info = read_chain(folder)
-    segmenter = build_segmenter(info.segmenter.network.name, **info.segmenter.network.options)
-    load_weights(segmenter, folder / SEGMENTER)
+    segmenter = load_segmenter(folder, info)
     extractor = _extractor(info.features, segmenter, info.segmenter.network)
     if isinstance(extractor, VGGFeatures):
-        load_weights(extractor, folder / FEATURES)
+        load_recorded(extractor, folder / FEATURES, info.features_sha256)
     generator = generator_from(info.generator, folder / GENERATOR, device)
     return _assembled(info, segmenter, generator, extractor, device)
+
+
+def load_segmenter(folder: Path, info: ChainInfo) -> SegmentationNetwork:
+    """The segmenter of a saved chain.
+
+    Raises:
+        UserError: its weights are missing, broken or not those on record.
+    """
+    segmenter = build_segmenter(info.segmenter.network.name, **info.segmenter.network.options)
+    load_recorded(segmenter, folder / SEGMENTER, info.segmenter.sha256)
+    return segmenter
 
 
 def read_chain(folder: Path) -> ChainInfo:
@@ -281,7 +293,7 @@ def read_chain(folder: Path) -> ChainInfo:
     """
     path = folder / INFO
     if not path.is_file():
-        raise UserError(f"There is no {FOLDER}/{INFO} in {folder.parent}: type its `anomsynth enrich` command again.")
+        raise UserError(f"There is no {FOLDER}/{INFO} in {folder.parent}: type the command that made it again.")
     try:
         return ChainInfo.model_validate_json(path.read_bytes())
     except ValidationError as error:

@@ -31,7 +31,8 @@ class Batch:
         semantic: (N, H, W) uint8 trainIds, 255 ignore.
         padding: (N, H, W) bool: beside the frame, where both maps are 255.
         seeds: (N,) int64, a number of each sample from its own generator: what a method draws for a sample it draws
-            from this, so that the draw depends neither on the batch nor on the number of processes.
+            from this, so that the draw depends neither on the batch nor on the number of processes. On the CPU
+            always: to read them from a CUDA device, the host would have to wait for it.
         extras: further maps by name, uint8 (N, H, W) or (N, H, W, 3), see `TrainingPool`.
     """
 
@@ -49,8 +50,9 @@ class Batch:
         return self.pixels.movedim(-1, 1).float().div_(255)
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on a device."""
-        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
+        """The batch on a device; the seeds stay on the CPU, where they are read."""
+        moved = self._with(lambda tensor: tensor.to(device, non_blocking=True))
+        return replace(moved, seeds=self.seeds)
 
     def pin_memory(self) -> Batch:
         """The batch in page-locked memory; the DataLoader calls it."""

@@ -107,7 +107,8 @@ class Feed:
         with torch.cuda.stream(self._copies):
             copied = batch.to(self._device)
         for tensor in copied.tensors:  # their memory is not given to another copy before the step has used it
-            tensor.record_stream(torch.cuda.current_stream(self._device))
+            if tensor.is_cuda:
+                tensor.record_stream(torch.cuda.current_stream(self._device))
         return copied
 
 

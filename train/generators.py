@@ -9,6 +9,7 @@ Three kinds, all behind one Protocol, so that what is compared with a photograph
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Protocol, runtime_checkable
 
@@ -22,9 +23,9 @@ from shards.codec import decode_image
 from shards.errors import BadInput, UserError
 from shards.labels import semantic_colors
 from train.checkpoint import NetworkInfo, fingerprint, load_run
-from train.networks import build_network, load_weights
+from train.networks import build_network
 from train.networks.resynthesis import SpadeGenerator
-from train.networks.weights import save_weights, weights_sha256
+from train.networks.weights import load_recorded, save_weights, weights_sha256
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp")
 """Endings of pictures that were made elsewhere, in the order in which they are looked for."""
@@ -41,13 +42,15 @@ class SpadeInfo(BaseModel):
 
 
 class DiffusersInfo(BaseModel):
-    """A ControlNet pipeline; its folder is named where it was used and not copied."""
+    """A ControlNet pipeline; gigabytes, so its folder is named and not copied."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["diffusers"] = "diffusers"
     folder: str
+    """Where it lies on this machine."""
     sha256: str
+    """Of all its files."""
     prompt: str
     steps: int
     guidance: float
@@ -57,10 +60,13 @@ class DiffusersInfo(BaseModel):
 class PicturesInfo(BaseModel):
     """Pictures made elsewhere."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     kind: Literal["pictures"] = "pictures"
     folder: str
+    """Its name."""
+    sha256: str
+    """Of all its files."""
 
 
 GeneratorInfo = Annotated[SpadeInfo | DiffusersInfo | PicturesInfo, Field(discriminator="kind")]
@@ -117,6 +123,11 @@ class Spade:
             raise UserError(
                 f"{run} holds a run of `train {info.method}`, no generator; `anomsynth train resynthesis` makes one."
             )
+        if not info.finished:
+            raise UserError(
+                f"The run in {run} is at step {info.step} of {info.steps}; finish it first: type its train command "
+                "again."
+            )
         return cls(network, SpadeInfo(network=info.network, sha256=weights_sha256(network)), device)
 
     @torch.inference_mode()
@@ -149,15 +160,15 @@ class Pictures:
         if not folder.is_dir():
             raise UserError(f"--pictures {folder}: there is no such folder.")
         self._folder = folder
-        self.info = PicturesInfo(folder=folder.name)
+        self.info = PicturesInfo(folder=folder.resolve().name, sha256=contents_sha256(folder))
 
     def paint(self, semantic: UInt8[np.ndarray, "h w"], key: str) -> UInt8[np.ndarray, "h w 3"]:
         """The picture of a sample, scaled to the map; BadInput where there is none, or it is broken."""
         for suffix in SUFFIXES:
             path = self._folder / f"{key}{suffix}"
-            if key and path.is_file():
+            if path.is_file():
                 return resized(decode_image(path.read_bytes(), path.name), semantic.shape[::-1])
-        raise BadInput("missing-picture", f"{self._folder.name} holds no {key or 'picture of this image'}.png")
+        raise BadInput("missing-picture", f"{self.info.folder} holds no {key}.png")
 
     def check_size(self, size: tuple[int, int]) -> None:
         """Nothing: pictures are scaled."""
@@ -178,7 +189,7 @@ class Diffusers:
         seed: of the noise, equal for all pictures.
 
     Raises:
-        UserError: it cannot be loaded, or the extra `generate` is missing.
+        UserError: it cannot be loaded.
     """
 
     def __init__(
@@ -200,7 +211,7 @@ class Diffusers:
         self._pipe, self._device = pipe.to(device), device
         self.info = DiffusersInfo(
             folder=str(folder.resolve()),
-            sha256=fingerprint(index),
+            sha256=contents_sha256(folder),
             prompt=prompt,
             steps=steps,
             guidance=guidance,
@@ -232,6 +243,14 @@ class Diffusers:
         """Nothing: pipelines are large, and chain.json names their folder."""
 
 
+def contents_sha256(folder: Path) -> str:
+    """Checksum of all files below a folder, by name and content."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()}\n{fingerprint(path)}\n".encode())
+    return digest.hexdigest()
+
+
 def check_sides(size: tuple[int, int], stride: int, who: str) -> None:
     """UserError where a side of a picture is no multiple of a stride."""
     if any(side % stride for side in size):
@@ -256,13 +275,17 @@ def generator_from(info: SpadeInfo | DiffusersInfo | PicturesInfo, file: Path, d
     """
     if isinstance(info, SpadeInfo):
         network = build_network(info.network.name, **info.network.options)
-        assert isinstance(network, SpadeGenerator)
-        load_weights(network, file)
+        if not isinstance(network, SpadeGenerator):
+            raise UserError(f"The chain of {file.parent} names {info.network.name}, which is no generator.")
+        load_recorded(network, file, info.sha256)
         return Spade(network, info, device)
     if isinstance(info, DiffusersInfo):
-        return Diffusers(
+        painter = Diffusers(
             Path(info.folder), device, prompt=info.prompt, steps=info.steps, guidance=info.guidance, seed=info.seed
         )
+        if painter.info != info:
+            raise UserError(f"The pipeline in {info.folder} is not the one that the set was enriched with any more.")
+        return painter
     raise UserError(
         f"The training set was enriched with pictures made elsewhere ({info.folder}), and there are none of other "
         "images: enrich it with a generator to judge a detector."

@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from train.methods import METHODS
 from train.methods.ovr import OvrConfig
 from train.methods.segmenter import SegmenterConfig
 from train.networks import build_segmenter
-from train.ranks import own_device, together
+from train.ranks import own_device, rank, together
 from train.start import starting_segmenter
 
 LARGEST_INPUT = 1024
@@ -148,11 +148,7 @@ def train_ovr(
     network, built, start, saw = starting_segmenter(checkpoint, segmenter, weights)
     if config.input_size is not None:
         network.input_size = network.check_input(config.input_size)
-    if not any(read_manifest(folder).pixels.get("anomaly") for folder in shards):
-        raise UserError(
-            f"There is no anomaly pixel in {', '.join(map(str, shards)) or 'no folder at all'}, so there is nothing "
-            "to learn; `anomsynth build anomalymix` makes shards with anomalies."
-        )
+    check_anomalies(shards)
     built = NetworkInfo(name=built.name, options={**built.options, "input_size": list(network.input_size)})
     machine = make_machine(device, threads, workers, save_every, stop_at, compile, tensorboard)
     return run_method("ovr", config, network, built, start, saw, [shards], out, seed, machine, val_shards)
@@ -171,6 +167,7 @@ def run_method(
     machine: Machine,
     val_shards: Sequence[Path],
     extras: Sequence[str] = (),
+    beside: Callable[[Path], None] | None = None,
 ) -> RunSummary:
     """Describe a run, and train.
 
@@ -187,6 +184,8 @@ def run_method(
         machine: device, workers, how often to save and log.
         val_shards: held-out shard sets, judged at the end.
         extras: names of the samples' extras that the method reads.
+        beside: writes into `out` what else an evaluation needs; called by one process, once `out` is known to hold
+            no other run.
 
     Raises:
         UserError: as `train_ovr`.
@@ -222,6 +221,8 @@ def run_method(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"Cannot make the folder {out}: {error.strerror}.") from error
+    if beside is not None and rank() == 0:
+        beside(out)
     with memory_advice(
         "the same command with fewer --workers goes on where it was saved; a smaller --batch, --crop or --size needs "
         "another --out"
@@ -271,8 +272,21 @@ def check_out(out: Path) -> None:
         raise UserError(f"The unfinished run in {out} cannot go on without its {RESUME}; choose another --out.")
 
 
+def check_anomalies(shards: Sequence[Path]) -> None:
+    """See early that there is something to learn.
+
+    Raises:
+        UserError: none of these shard sets holds an anomaly pixel.
+    """
+    if not any(read_manifest(folder).pixels.get("anomaly") for folder in shards):
+        raise UserError(
+            f"There is no anomaly pixel in {', '.join(map(str, shards)) or 'no folder at all'}, so there is nothing "
+            "to learn; `anomsynth build anomalymix` makes shards with anomalies."
+        )
+
+
 def finished_run(out: Path, info: CheckpointInfo, *, judged: bool) -> RunSummary | None:
-    """What a finished run of the same command did; None where `out` holds no finished run.
+    """What a finished run of the same command did; None where `out` holds none, or an unfinished one of it.
 
     Args:
         out: the RUN folder.
@@ -280,14 +294,16 @@ def finished_run(out: Path, info: CheckpointInfo, *, judged: bool) -> RunSummary
         judged: whether held-out shards are given.
 
     Raises:
-        UserError: the run is another one: a finished run is never written over.
+        UserError: the run is another one, which is never written over.
     """
     if not (out / INFO).is_file():
         return None
     before = read_info(out)
-    if not before.finished:
-        return None
     difference = before.same_run(info)
+    if not before.finished:
+        if difference is not None:
+            raise UserError(f"{out} holds an unfinished run with another {difference}; choose another --out.")
+        return None
     if difference is None and judged and before.validation is None:
         raise UserError(f"The run in {out} is finished; judge it on held-out shards with `anomsynth eval shards`.")
     if difference is not None:
@@ -306,15 +322,15 @@ def finished_run(out: Path, info: CheckpointInfo, *, judged: bool) -> RunSummary
     )
 
 
-def native_input(shards: Sequence[Path]) -> tuple[int, int]:
-    """(width, height) of the first frame, halved until it is at most 1024 wide, in multiples of 16."""
+def native_input(shards: Sequence[Path], multiple: int = 16) -> tuple[int, int]:
+    """(width, height) of the first frame, halved until it is at most 1024 wide, in multiples of so many pixels."""
     for folder in shards:
         shard_set = ShardSet(folder)
         if len(shard_set):
             height, width = shard_set[0].image.shape[:2]
             while width > LARGEST_INPUT:
                 height, width = height // 2, width // 2
-            return max(16, width // 16 * 16), max(16, height // 16 * 16)
+            return max(multiple, width // multiple * multiple), max(multiple, height // multiple * multiple)
     raise UserError(f"There are no samples in {', '.join(map(str, shards)) or 'no folder at all'}.")
 
 

@@ -10,17 +10,18 @@ import torch
 
 from shards.errors import UserError
 from shards.manifest import read_manifest
-from train.chain import FOLDER, SEGMENTER, ChainInfo, copy_chain, read_chain
+from train.chain import FOLDER, ChainInfo, copy_chain, load_segmenter, read_chain
 from train.checkpoint import NetworkInfo, StartInfo
+from train.generators import PicturesInfo
 from train.loop import Machine, RunSummary
 from train.methods.mgcda import MgcdaConfig
-from train.networks import build_segmenter, load_weights
+from train.networks import build_network
 from train.networks.dissimilarity import DissimilarityNetwork
 from train.networks.features import VGGFeatures
 from train.networks.imagenet import load_imagenet
 from train.networks.weights import weights_sha256
 from train.ranks import together
-from train.run import check_out, run_method
+from train.run import check_anomalies, check_out, run_method
 
 EXTRAS = ("predicted", "synthesis", "entropy", "distance", "perceptual")
 """What a dissimilarity network reads beside the picture."""
@@ -60,6 +61,8 @@ def train_mgcda(
     streams = streams_of(domains, config)
     folders = [folder for stream in streams for folder in stream]
     chain = common_chain([*folders, *val_shards])
+    for stream in streams:
+        check_anomalies(stream)
     if config.input_size is not None and config.input_size != chain.size:
         raise UserError(
             f"The shards are enriched at {chain.size[0]}x{chain.size[1]}, so input_size cannot be "
@@ -74,19 +77,27 @@ def train_mgcda(
     network = fresh_network(options, seed)
     start = StartInfo(kind="scratch")
     if used == "segmenter":
-        segmenter = build_segmenter(chain.segmenter.network.name, **chain.segmenter.network.options)
-        load_weights(segmenter, folders[0] / FOLDER / SEGMENTER)
-        network.copy_features(segmenter)
+        network.copy_features(load_segmenter(folders[0] / FOLDER, chain))
         start = StartInfo(kind="weights", name="features of the segmenter", fingerprint=chain.segmenter.sha256)
     elif width == 1 or vgg is not None:
         extractor = network.encoder.features
         assert isinstance(extractor, VGGFeatures)
         load_imagenet(extractor, vgg)
         start = StartInfo(kind="weights", name="ImageNet's VGG16", fingerprint=weights_sha256(extractor))
-    copy_chain(folders[0] / FOLDER, out / FOLDER)
-    built = NetworkInfo(name="dissimilarity", options=options)
     return run_method(
-        "mgcda", config, network, built, start, chain.segmenter.saw, streams, out, seed, machine, val_shards, EXTRAS
+        "mgcda",
+        config,
+        network,
+        NetworkInfo(name="dissimilarity", options=options),
+        start,
+        chain.segmenter.saw,
+        streams,
+        out,
+        seed,
+        machine,
+        val_shards,
+        EXTRAS,
+        beside=lambda run: copy_chain(folders[0] / FOLDER, run / FOLDER),
     )
 
 
@@ -126,15 +137,20 @@ def common_chain(folders: Sequence[Path]) -> ChainInfo:
             )
         chains.append(read_chain(folder / FOLDER))
     for folder, chain in zip(folders, chains, strict=True):
-        if chain != chains[0]:
+        if _alike(chain) != _alike(chains[0]):
             raise UserError(f"{folders[0]} and {folder} were enriched by different chains; enrich both alike.")
     return chains[0]
 
 
+def _alike(chain: ChainInfo) -> ChainInfo:
+    """What the chains of two sets have in common; pictures made elsewhere are made for one set each."""
+    if isinstance(chain.generator, PicturesInfo):
+        return chain.model_copy(update={"generator": PicturesInfo(folder="", sha256="")})
+    return chain
+
+
 def fresh_network(options: Mapping[str, object], seed: int) -> DissimilarityNetwork:
     """The network with weights that depend on the seed alone."""
-    from train.networks import build_network
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build_network("dissimilarity", **options)

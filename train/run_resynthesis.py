@@ -11,6 +11,7 @@ from train.checkpoint import NetworkInfo, StartInfo
 from train.loop import Machine, RunSummary
 from train.methods.resynthesis import ResynthesisConfig
 from train.networks import build_network
+from train.networks.resynthesis import SpadeGenerator
 from train.ranks import together
 from train.run import check_out, native_input, run_method
 
@@ -42,7 +43,7 @@ def train_resynthesis(
     """
     config = config or ResynthesisConfig()
     check_out(out)
-    options = {"width": width, "input_size": list(config.input_size or native_input(shards))}
+    options = {"width": width, "input_size": list(config.input_size or native_input(shards, SpadeGenerator.stride))}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build_network("spade", **options)

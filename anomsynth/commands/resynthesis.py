@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,9 +20,6 @@ from anomsynth.commands.options import (
     check_file,
     parse_size,
 )
-
-if TYPE_CHECKING:
-    from pipelines.enrich import Chain
 
 Features = Annotated[
     Literal["vgg19", "segmenter"] | None,
@@ -73,7 +70,7 @@ def enrich(
     from anomsynth.commands.build import print_summary
     from pipelines.engine import build
     from pipelines.enrich import Enriched
-    from train.chain import FOLDER, Chain, chain_from
+    from train.chain import FOLDER, chain_from
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -90,7 +87,7 @@ def enrich(
         normalise=normalise,
         device=device,
     )
-    recipe = Enriched.open(shards, _as_protocol(chain))
+    recipe = Enriched.open(shards, chain)
     manifest = recipe.manifest
     summary = build(
         recipe,
@@ -100,14 +97,8 @@ def enrich(
         samples_per_shard=manifest.samples_per_shard,
         strict=strict,
     )
-    assert isinstance(chain, Chain)
     chain.save(out / FOLDER)
     print_summary(summary)
-
-
-def _as_protocol(chain: Chain) -> Chain:
-    """The chain of `train`, as `pipelines` knows it."""
-    return chain
 
 
 @training.app.command("resynthesis")
@@ -120,6 +111,7 @@ def resynthesis(
     batch: training.Batch = None,
     lr: training.Rate = None,
     size: training.Size = None,
+    val_shards: training.ValShards = None,
     seed: Seed = 0,
     device: Device = "auto",
     threads: Threads = None,
@@ -148,6 +140,7 @@ def resynthesis(
         width=width,
         seed=seed,
         machine=make_machine(device, threads, workers, save_every, None, compile, tensorboard),
+        val_shards=val_shards or (),
     )
     training.print_run(summary, then=f"Look through it: anomsynth enrich SHARDS --generator {out} --out DIR ...")
 
@@ -168,9 +161,9 @@ def mgcda(
         Literal["multi-domain", "mix", "voidclass", "anomalymix"] | None,
         typer.Option(help="What is learnt from; all but multi-domain are baselines without alignment."),
     ] = None,
-    oda: Annotated[bool, typer.Option("--oda/--no-oda", help="Align the output of the domains.")] = True,
-    fda: Annotated[bool, typer.Option("--fda/--no-fda", help="Align their features.")] = True,
-    dls: Annotated[bool, typer.Option("--dls/--no-dls", help="Smooth the domains' labels meanwhile.")] = True,
+    oda: Annotated[bool | None, typer.Option("--oda/--no-oda", help="Align the output of the domains.")] = None,
+    fda: Annotated[bool | None, typer.Option("--fda/--no-fda", help="Align their features.")] = None,
+    dls: Annotated[bool | None, typer.Option("--dls/--no-dls", help="Smooth the domains' labels meanwhile.")] = None,
     contrast: Annotated[
         Literal["none", "pcl", "cpcl", "cacl"] | None,
         typer.Option(help="Pixel contrast: within a domain, across domains, across and anomaly-aware (default)."),
@@ -208,9 +201,8 @@ def mgcda(
     from train.run import make_machine
     from train.run_mgcda import train_mgcda
 
-    # A switch that is left alone is left to the configuration.
-    off = {name: False for name, on in (("oda", oda), ("fda", fda), ("dls", dls)) if not on}
-    options = training.fields_of(steps, batch, lr, None, None) | {"data": data, "contrastive": contrast, **off}
+    options = training.fields_of(steps, batch, lr, None, None)
+    options |= {"data": data, "contrastive": contrast, "oda": oda, "fda": fda, "dls": dls}
     domains = {"voidclass": voidclass or [], "anomalymix": anomalymix or []}
     domains |= {f"domain{number}": [folder] for number, folder in enumerate(domain or [])}
     summary = train_mgcda(

@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,9 @@ from shards.manifest import Manifest, write_manifest
 from shards.rng import generator
 from shards.sample import Sample
 from shards.writer import write_shard
+
+if TYPE_CHECKING:
+    from train.chain import Chain
 
 torch.set_num_threads(1)
 
@@ -40,7 +45,7 @@ def tiny_sample(index: int, *, anomaly: bool = True, width: int = WIDTH, height:
     return Sample(f"tiny-{index:08d}", image, labels, semantic, meta=meta)
 
 
-def write_set(folder: Path, samples: Sequence[Sample]) -> Path:
+def write_set(folder: Path, samples: Sequence[Sample], sources: Mapping[str, Any] | None = None) -> Path:
     folder.mkdir(parents=True)
     record = write_shard(folder / "tiny-000000.tar", samples)
     rows = [{"key": sample.key, "frame": {"dataset": "tiny", "split": "train"}} for sample in samples]
@@ -48,7 +53,8 @@ def write_set(folder: Path, samples: Sequence[Sample]) -> Path:
     labels = np.stack([sample.anomaly for sample in samples])
     pixels = {name: int((labels == value).sum()) for name, value in (("known", 0), ("anomaly", 1), ("ignore", 255))}
     manifest = Manifest(
-        recipe="tiny", config={}, seed=0, count=len(samples), samples_per_shard=len(samples), tool={}, sources={},
+        recipe="tiny", config={}, seed=0, count=len(samples), samples_per_shard=len(samples), tool={},
+        sources=dict(sources or {}),
         shards=[record], pixels=pixels, rejects={},
     )  # fmt: skip
     write_manifest(folder, manifest)
@@ -73,6 +79,66 @@ def write_shards() -> Callable[[Path, Sequence[Sample]], Path]:
 @pytest.fixture
 def make_shards(tmp_path: Path) -> Callable[[Sequence[Sample]], Path]:
     return lambda samples: write_set(tmp_path / "made", samples)
+
+
+def fresh_chain(seed: int) -> Chain:
+    """A chain of untrained networks at 64x32."""
+    from train.chain import SegmenterInfo, make_chain
+    from train.checkpoint import NetworkInfo
+    from train.generators import Spade, SpadeInfo
+    from train.networks import build_network, build_segmenter
+    from train.networks.resynthesis import SpadeGenerator
+    from train.networks.weights import weights_sha256
+
+    size, device = (WIDTH, HEIGHT), torch.device("cpu")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        options: dict[str, Any] = {"width": 0.25, "input_size": list(size)}
+        segmenter = build_segmenter("lite", **options)
+        painting: dict[str, Any] = {"width": 0.125, "input_size": list(size)}
+        generator = build_network("spade", **painting)
+        assert isinstance(generator, SpadeGenerator)
+    info = SpadeInfo(network=NetworkInfo(name="spade", options=painting), sha256=weights_sha256(generator))
+    whole = SegmenterInfo(
+        network=NetworkInfo(name="lite", options=options),
+        input_size=size,
+        sha256=weights_sha256(segmenter),
+        saw=["a/b"],
+    )
+    return make_chain(segmenter, whole, Spade(generator, info, device), size=size, device=device)
+
+
+def enriched_set(folder: Path, chain: Chain, samples: Sequence[Sample]) -> Path:
+    """What `anomsynth enrich` leaves, without the command."""
+    rich = []
+    for sample in samples:
+        seen = chain.look(sample.image, key=sample.key)
+        rich.append(replace(sample, image=seen.pop("image"), extras=seen))
+    write_set(folder, rich, {"shards": {"sha256": ""}})
+    chain.save(folder / "chain")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def untrained() -> Callable[[int], Chain]:
+    return fresh_chain
+
+
+@pytest.fixture(scope="session")
+def make_enriched() -> Callable[[Path, Chain, Sequence[Sample]], Path]:
+    return enriched_set
+
+
+@pytest.fixture(scope="session")
+def enriched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three enriched sets, `void`, `mix` and `third`, with unequal shares of void."""
+    folder, chain = tmp_path_factory.mktemp("enriched"), fresh_chain(0)
+    for number, name in enumerate(("void", "mix", "third")):
+        samples = [tiny_sample(8 * number + i) for i in range(8)]
+        for i, sample in enumerate(samples):
+            sample.semantic[:, : 3 * i * number] = sample.anomaly[:, : 3 * i * number] = 255
+        enriched_set(folder / name, chain, samples)
+    return folder
 
 
 RANKS = """

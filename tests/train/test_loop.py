@@ -16,7 +16,7 @@ import torch
 import typer
 from torch import nn
 
-from anomsynth.commands.training import _print
+from anomsynth.commands.training import print_run
 from shards.errors import UserError
 from train import loop
 from train.cards import SEGMENTER
@@ -191,7 +191,7 @@ def test_the_command_of_a_stopped_run_says_so_with_its_status(
 ) -> None:
     summary = RunSummary(tmp_path, "ovr", 9, 0, 3, 12, 2.0, 0.5, {}, None, data_wait=0.04, signal=signal.SIGTERM)
     with pytest.raises(typer.Exit) as left:
-        _print(summary)
+        print_run(summary)
     assert left.value.exit_code == 143
     said = capsys.readouterr()
     assert "steps 1 to 3 of 9 in 2 s (6.0 samples/s, 4% data wait), last loss 0.5000." in said.out

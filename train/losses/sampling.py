@@ -93,7 +93,7 @@ def draw_places(
         anomaly: 0 known, 1 anomaly, 255 ignore, at the size of the features (nearest).
         predicted: where the network sees an anomaly at present.
         seeds: of each image; what is drawn from an image depends on its own seed and on nothing else in the batch.
-            Lay them on the CPU: from a GPU they must be waited for. CPU and GPU draw differently.
+            On the CPU: from a GPU they must be waited for. CPU and GPU draw differently.
         counts: how many.
         aware: tell hard from easy pixels; random sampling without it.
     """

@@ -23,7 +23,7 @@ losses (`domain_void`; law 6 of this project says no). More than two domains wor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -137,21 +137,19 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
     network.train().requires_grad_(True)
     domains = len(pools)
     channels = 1 if domains == 2 else domains
-    classifiers: dict[str, nn.Module] = {}
-    if config.fda:
-        classifiers["feature_classifier"] = FeatureDomainClassifier(
-            network.fused_channels[config.feature_level], outputs=channels
-        )
-    if config.oda:
-        classifiers["output_classifier"] = OutputDomainClassifier(2, outputs=channels)
-    modules: dict[str, nn.Module] = {"network": network, **classifiers}
-    learners: list[nn.Module] = [network]
-    if config.contrastive != "none":
-        modules["projector"] = Projector(network.decoded_channels)
-        learners.append(modules["projector"])
+    # Drawn in this order whether asked for or not, so that a switch changes what it names and no other weight.
+    drawn: dict[str, nn.Module] = {
+        "projector": Projector(network.decoded_channels),
+        "output_classifier": OutputDomainClassifier(2, outputs=channels),
+        "feature_classifier": FeatureDomainClassifier(network.fused_channels[config.feature_level], outputs=channels),
+    }
+    contrast = config.contrastive != "none"
+    asked = {"projector": contrast, "output_classifier": config.oda, "feature_classifier": config.fda}
+    modules: dict[str, nn.Module] = {"network": network, **{name: drawn[name] for name in drawn if asked[name]}}
+    classifiers = [name for name in ("feature_classifier", "output_classifier") if asked[name]]
 
-    theirs = [group for module in classifiers.values() for group in _groups(module, config, config.classifier_lr)]
-    mine = [group for module in learners for group in _groups(module, config, 1.0)]
+    theirs = [group for name in classifiers for group in _groups(modules[name], config, config.classifier_lr)]
+    mine = [group for name in modules if name not in classifiers for group in _groups(modules[name], config, 1.0)]
     together = config.adversary == "reversal"
     optimizers: dict[str, torch.optim.Optimizer] = {"network": _adam(mine + theirs * together, config)}
     if theirs and not together:
@@ -172,10 +170,9 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
         }
         tau = smoothed_label(progress.step, progress.steps, base=config.tau, domains=domains, dynamic=config.dls)
 
-        def told_apart(maps: Float[Tensor, "n c h w"], measure: Any) -> Float[Tensor, ""]:
+        def told_apart(maps: Float[Tensor, "n c h w"], measure: Callable[..., Tensor]) -> Float[Tensor, ""]:
             valid = None if config.domain_void else valid_at(seen.anomaly, (maps.shape[2], maps.shape[3]))
-            apart: Tensor = measure(maps, domain, tau, domains=domains, valid=valid)
-            return apart
+            return measure(maps, domain, tau, domains=domains, valid=valid)
 
         for name in classifiers:
             maps, weight = looks[name]
@@ -188,13 +185,13 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
                 loss = loss + weight * term
             report[name.removesuffix("_classifier")] = term.detach()
 
-        if config.contrastive != "none":
+        if contrast:
             found = output.logits.argmax(1) == ANOMALY
             aware = is_aware(config.contrastive)
             draws = draw_places(seen.anomaly, found, seen.seeds, config.counts, aware=aware)
             pixels = features_at(output.decoded, draws.index).transpose(1, 2)[..., None]
             projected = modules["projector"](pixels)[..., 0].transpose(1, 2)
-            contrast = contrastive_loss(
+            term = contrastive_loss(
                 projected,
                 draws,
                 domain,
@@ -204,8 +201,8 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
                 log=config.log,
                 normalise=config.normalise,
             )
-            loss = loss + config.lambda_c * contrast
-            report["contrast"] = contrast.detach()
+            loss = loss + config.lambda_c * term
+            report["contrast"] = term.detach()
         yield Phase("network", loss, report)
 
         if classifiers and not together:  # their turn: true labels, and nothing reaches the network

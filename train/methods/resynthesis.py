@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from shards.errors import BadInput
@@ -64,14 +64,20 @@ class ResynthesisConfig(TrainConfig):
     """Weight of the perceptual loss, where `vgg` is given."""
     vgg: str | None = None
     """File with ImageNet weights of VGG19; without it there is no perceptual loss."""
-    judge_width: float = Field(1.0, gt=0)
-    """Factor on the channels of the discriminator; --width sets it with the generator's."""
+    judge_width: float | None = Field(None, gt=0)
+    """Factor on the channels of the discriminator; that of the generator without it."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> ResynthesisConfig:
+        if self.crop is not None and any(side % SpadeGenerator.stride for side in self.crop):
+            raise ValueError(f"crop must be multiples of {SpadeGenerator.stride}, got {self.crop[0]}x{self.crop[1]}")
+        return self
 
 
 def prepare(network: SpadeGenerator, config: ResynthesisConfig, pools: Sequence[TrainingPool]) -> Task:
     """Generator, discriminator, and VGG19 that stays as it is."""
     network.train().requires_grad_(True)
-    discriminator = MultiScaleDiscriminator(width=config.judge_width)
+    discriminator = MultiScaleDiscriminator(width=config.judge_width or network.width)
     vgg: VGGFeatures | None = None
     if config.vgg is not None:
         vgg = VGGFeatures("vgg19")

@@ -108,7 +108,7 @@ class SpadeGenerator(nn.Module):
                 "The generator's input width and height are multiples of 32, one of them at least 64, "
                 f"got {input_size[0]}x{input_size[1]}."
             )
-        self.input_size = input_size
+        self.width, self.input_size = width, input_size
         channels = [round(64 * width) * factor for factor in FACTORS]
         self.first = nn.Conv2d(CLASSES, channels[0], 3, padding=1)
         self.blocks = nn.ModuleList(

@@ -87,6 +87,19 @@ def weights_sha256(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def load_recorded(network: nn.Module, file: Path, sha256: str) -> None:
+    """Fill a network as `load_weights` does, and see that these are the weights on record.
+
+    Raises:
+        UserError: as `load_weights`, or `weights_sha256` is another one.
+    """
+    load_weights(network, file)
+    if weights_sha256(network) != sha256:
+        raise UserError(
+            f"{file} holds other weights than its folder has on record: type the command that made it again."
+        )
+
+
 def _state_dict(loaded: Any, file: Path) -> dict[str, Tensor]:
     for name in ("state_dict", "model"):
         if isinstance(loaded, dict) and isinstance(loaded.get(name), dict):
