@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from anomsynth import __version__
-from anomsynth.commands import build, catalogue, delta, evaluate, look, training, world
+from anomsynth.commands import build, catalogue, delta, evaluate, look, reproduce, resynthesis, training, world
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,10 +17,12 @@ app = typer.Typer(
 )
 app.add_typer(build.app, name="build")
 app.command("materialize")(delta.materialize)
+app.command("enrich")(resynthesis.enrich)
 app.add_typer(training.app, name="train")
 app.add_typer(evaluate.app, name="eval")
 app.command("predict")(evaluate.predict)
 app.command("report")(evaluate.report)
+app.command("reproduce")(reproduce.reproduce)
 app.command("inspect")(look.inspect)
 app.command("verify")(look.verify)
 app.add_typer(look.check_app, name="check")

@@ -90,11 +90,11 @@ def build(weights: Path | None):  # type: ignore[no-untyped-def]  # torch is imp
     """ERFNet at its own input size, in eval mode."""
     import torch
 
-    from train.networks import build_network, load_weights
+    from train.networks import build_segmenter, load_weights
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    network = build_network("erfnet").eval()
+    network = build_segmenter("erfnet").eval()
     if weights is not None:
         load_weights(network, weights)
     return network

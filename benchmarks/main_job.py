@@ -24,7 +24,7 @@ from pipelines.recipe import Sources, make
 from pipelines.recipes import find_recipe
 from pipelines.toy import draw_world
 from shards.codec import decode_sample, encode_sample
-from train.networks import build_network
+from train.networks import build_segmenter
 
 
 def seconds(call: Callable[[], object], repeat: int = 5) -> float:
@@ -58,7 +58,7 @@ def main() -> None:
             rows.append((f"encode it ({size:.0f} kB)", seconds(lambda s=sample: encode_sample(s)), ""))
             rows.append(("decode it", seconds(lambda k=sample.key, m=members: decode_sample(k, m)), ""))
     for name in ("erfnet", "lite"):
-        network = build_network(name, input_size=(512, 256)).eval()
+        network = build_segmenter(name, input_size=(512, 256)).eval()
         images = torch.rand(1, 3, 256, 512)
         with torch.inference_mode():
             rows.append((f"{name}: forward 512x256", seconds(lambda n=network, x=images: n(x)), ""))

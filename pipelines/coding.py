@@ -57,7 +57,7 @@ class Coder:
             image = "png", sample.image or b""
         else:
             image = encode_image(sample.picture, self._packing.image_format, self._packing.quality)
-        return in_order(image, sample.anomaly, sample.semantic, {}, sample.meta), sample.meta
+        return in_order(image, sample.anomaly, sample.semantic, sample.extras, sample.meta), sample.meta
 
     def _coded_of(self, base: Base, change: Change) -> CodedBase:
         """What the sample begins with, coded; crops differ from sample to sample."""

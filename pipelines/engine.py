@@ -69,6 +69,7 @@ class BuildSummary:
         missing: shards that other calls still have to make: the set is not complete.
         whole: the set is complete, by this call or another.
         bytes: size of all these shards.
+        pixels: of a complete set by anomaly label: known, anomaly, ignore.
         seconds: how long this call took.
         complete: the set was complete before; nothing was done.
         dry_run: nothing was done, on request.
@@ -84,6 +85,7 @@ class BuildSummary:
     missing: int = 0
     whole: bool = False
     bytes: int = 0
+    pixels: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     complete: bool = False
     dry_run: bool = False
@@ -324,6 +326,7 @@ def _summary(
         repaired=repaired,
         whole=True,
         bytes=sum(shard.bytes for shard in manifest.shards),
+        pixels=manifest.pixels,
         seconds=time.monotonic() - start,
         complete=complete,
     )

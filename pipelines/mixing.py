@@ -7,13 +7,15 @@ samples that are made of it, and codes again only the strips that an object touc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from pipelines.pixels import count_pixels
+from shards.codec import encode_png
+from shards.labels import ANOMALY
 from shards.patches import Layer, Patch, fitted, lay, rows_touched
 from shards.png.strips import ROWS, StripPng
 from shards.sample import Sample
@@ -52,6 +54,19 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True)
+class Relabel:
+    """What a sample says otherwise about its frame, without touching the picture.
+
+    Attributes:
+        anomaly: (H, W) bool: pixels that become anomalies.
+        extras: maps that are stored beside the labels, by name: (H, W) or (H, W, 3) uint8.
+    """
+
+    anomaly: Bool[np.ndarray, "h w"]
+    extras: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What a sample changes about its frame.
 
@@ -59,11 +74,13 @@ class Change:
         meta: provenance, without ``pixels``, which are counted when the patches are laid.
         patches: from back to front; places are those in the crop, if there is one.
         crop: (left, top, width, height) of the rectangle of the frame that the sample shows; None: all of it.
+        relabel: of the whole frame, before anything is laid; not together with a crop.
     """
 
     meta: Mapping[str, Any]
     patches: tuple[Patch, ...] = ()
     crop: tuple[int, int, int, int] | None = None
+    relabel: Relabel | None = None
 
 
 def mixed(key: str, base: Base, change: Change) -> Sample:
@@ -79,10 +96,14 @@ def mixed(key: str, base: Base, change: Change) -> Sample:
     """
     behind = base.cropped(change.crop)
     front = behind.copied()
+    extras: Mapping[str, np.ndarray] = {}
+    if change.relabel is not None:
+        front.anomaly[change.relabel.anomaly] = ANOMALY
+        extras = change.relabel.extras
     for layer in _layers(behind, change.patches):
         lay(layer, front.image, front.anomaly, front.semantic)
     meta = _told(change.meta, count_pixels(front.anomaly))
-    return Sample(key, front.image, front.anomaly, front.semantic, meta=meta)
+    return Sample(key, front.image, front.anomaly, front.semantic, extras, meta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +137,8 @@ class CodedBase:
 
     def mixed(self, change: Change) -> Mixed:
         """Lay the patches of a sample, and code anew what they touch: what coding `mixed` would give."""
+        if change.relabel is not None:
+            return self._relabelled(change.relabel).mixed(replace(change, relabel=None)).beside(change.relabel.extras)
         image, anomaly, semantic, pixels = self.image, self.anomaly, self.semantic, dict(self.pixels)
         picture = self.base.image.copy() if image is None else None
         layers = _layers(self.base, change.patches)
@@ -135,6 +158,13 @@ class CodedBase:
         png = None if image is None else image.file()
         return Mixed(png, picture, anomaly.file(), semantic.file(), _told(change.meta, pixels))
 
+    def _relabelled(self, relabel: Relabel) -> CodedBase:
+        """The frame with other labels; its picture and its trainIds are not coded again."""
+        anomaly = self.base.anomaly.copy()
+        anomaly[relabel.anomaly] = ANOMALY
+        base = replace(self.base, anomaly=anomaly)
+        return replace(self, base=base, anomaly=StripPng.of(anomaly), pixels=count_pixels(anomaly))
+
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
@@ -146,6 +176,7 @@ class Mixed:
         anomaly: PNG file.
         semantic: PNG file.
         meta: with ``pixels``.
+        extras: PNG files of further maps by name.
     """
 
     image: bytes | None
@@ -153,6 +184,11 @@ class Mixed:
     anomaly: bytes
     semantic: bytes
     meta: Mapping[str, Any]
+    extras: Mapping[str, bytes] = field(default_factory=dict)
+
+    def beside(self, extras: Mapping[str, np.ndarray]) -> Mixed:
+        """The same with further maps."""
+        return replace(self, extras={name: encode_png(extra) for name, extra in extras.items()})
 
 
 def _layers(base: Base, patches: Sequence[Patch]) -> list[Layer]:

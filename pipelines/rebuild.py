@@ -31,6 +31,11 @@ def rebuilder(manifest: Manifest, cityscapes: Path, coco: Path | None) -> Callab
         UserError: an unknown recipe, a configuration that this version cannot read, or sources that are not those of
             the set.
     """
+    if "shards" in manifest.sources:
+        raise UserError(
+            "This set was enriched from another one, so frames alone do not make its samples again: verify this one "
+            "without sources, and the other with them."
+        )
     entry = find_recipe(manifest.recipe)
     if "coco" in manifest.sources and coco is None:
         raise UserError("Objects of this set come from COCO: give its folder with --coco DIR.")

@@ -199,10 +199,16 @@ def stream(
 
 
 def _start_worker(loader: str, worker: int) -> None:
-    """Workers share the cores with the trainer: one thread each, in torch and in OpenCV."""
+    """Workers share the cores with the trainer: one thread each, in torch and in OpenCV.
+
+    Ctrl-C reaches them too; it is for the trainer alone, whose last step may need them.
+    """
+    import signal
+
     import cv2
     import torch
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     slots.start_worker(loader)

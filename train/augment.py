@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,15 +17,20 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from shards.coded import Box, StoredSample
+from shards.errors import BadInput
 from shards.labels import IGNORE
 from train.config import TrainConfig
+
+LABEL_EXTRAS = frozenset({"predicted", "swapped"})
+"""Extras that hold trainIds, and 255 where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """One training example; shapes as in `Sample`, at the size of the crop.
 
-    `padding` tells the pixels beside the frame from its void ones: both are 255 in the label maps.
+    `padding` tells the pixels beside the frame from its void ones: both are 255 in the label maps. `seed` is a number
+    below 2 ** 63 from the item's generator, for what is drawn of the item later.
     """
 
     key: str
@@ -32,6 +38,8 @@ class Item:
     anomaly: UInt8[np.ndarray, "h w"]
     semantic: UInt8[np.ndarray, "h w"]
     padding: Bool[np.ndarray, "h w"]
+    seed: int
+    extras: Mapping[str, UInt8[np.ndarray, "h w *c"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +78,35 @@ class Augment:
     Args:
         config: ranges and sizes.
         input_size: (width, height) in pixels that frames have at scale 1.
+        extras: which of a sample's extras an item holds. They are cut like the frame: those of `LABEL_EXTRAS` like
+            label maps, the others like pictures. No change of light touches them.
     """
 
-    def __init__(self, config: TrainConfig, input_size: tuple[int, int]) -> None:
+    def __init__(self, config: TrainConfig, input_size: tuple[int, int], extras: Sequence[str] = ()) -> None:
         self._config = config
         self._input_size = input_size
+        self._extras = tuple(extras)
 
     def __call__(self, coded: StoredSample, rng: np.random.Generator) -> Item:
         """Cut and vary one sample. The labels are cut alike, so what is absent from the crop is absent from them.
 
         Raises:
-            BadInput: what the crop shows cannot be decoded.
+            BadInput: what the crop shows cannot be decoded; ``missing-member`` where an extra is not there.
         """
         view = draw_view(rng, self._config, self._input_size)
         part = part_of((coded.width, coded.height), view)
         sample = coded.decode(part.box)
+        missing = [name for name in self._extras if name not in sample.extras]
+        if missing:
+            raise BadInput("missing-member", f"{sample.key} has no {missing[0]}")
         return Item(
             key=sample.key,
             image=degrade(jitter(see_image(sample.image, view, part), rng, self._config), rng, self._config),
             anomaly=see_labels(sample.anomaly, view, part),
             semantic=see_labels(sample.semantic, view, part),
             padding=beside_frame(view),
+            seed=int(rng.integers(2**63)),
+            extras={name: see_extra(name, sample.extras[name], view, part) for name in self._extras},
         )
 
 
@@ -121,12 +137,12 @@ def part_of(frame: tuple[int, int], view: View) -> Part:
 
 
 def see_image(
-    image: UInt8[np.ndarray, "h w 3"], view: View, part: Part | None = None
-) -> UInt8[np.ndarray, "ch cw 3"]:
+    image: UInt8[np.ndarray, "h w *c"], view: View, part: Part | None = None
+) -> UInt8[np.ndarray, "ch cw *c"]:
     """The view of a picture: bilinear with low-pass (Pillow, as at test time), padded with black.
 
     Args:
-        image: the pixels of the part.
+        image: the pixels of the part, in three channels or none.
         view: what is wanted of the whole frame.
         part: which part of it `image` is; without it the whole.
     """
@@ -154,6 +170,17 @@ def see_labels(labels: UInt8[np.ndarray, "h w"], view: View, part: Part | None =
         for axis, seen in enumerate(_visible(view))
     )
     return _place(labels[rows[:, None], columns], view, IGNORE)
+
+
+def see_extra(name: str, extra: np.ndarray, view: View, part: Part) -> UInt8[np.ndarray, "ch cw *c"]:
+    """The view of an extra, as of a label map or of a picture.
+
+    Raises:
+        BadInput: ``extra-values`` where it does not have 8 bits.
+    """
+    if extra.dtype != np.uint8:
+        raise BadInput("extra-values", f"{name} should have 8 bits, it has {extra.dtype}")
+    return (see_labels if name in LABEL_EXTRAS else see_image)(extra, view, part)
 
 
 def beside_frame(view: View) -> Bool[np.ndarray, "ch cw"]:

@@ -23,6 +23,28 @@ LITE = Card(
     needs=("`anomsynth train segmenter`",),
 )
 
+DISSIMILARITY = Card(
+    kind="network",
+    name="dissimilarity",
+    summary="Finds where an image and its resynthesis differ: VGG16 or the segmenter's encoder, 18.8 M parameters.",
+    title="Pixel-wise Anomaly Detection in Complex Driving Scenes",
+    venue="CVPR",
+    year=2021,
+    url="https://arxiv.org/abs/2103.05445",
+    needs=("a segmenter and a label-to-image generator", "VGG16's ImageNet weights, or the segmenter's features"),
+)
+
+SPADE = Card(
+    kind="network",
+    name="spade",
+    summary="Paints a street scene from a map of classes: SPADE's generator, 92.6 M parameters.",
+    title="Semantic Image Synthesis with Spatially-Adaptive Normalization",
+    venue="CVPR",
+    year=2019,
+    url="https://arxiv.org/abs/1903.07291",
+    needs=("`anomsynth train resynthesis`",),
+)
+
 SEGMENTER = Card(
     kind="method",
     name="segmenter",
@@ -41,5 +63,27 @@ OVR = Card(
     needs=("shards with anomalies, such as anomalymix", "a segmenter trained on the known classes"),
 )
 
-NETWORK_CARDS = (ERFNET, LITE)
-METHOD_CARDS = (SEGMENTER, OVR)
+RESYNTHESIS = Card(
+    kind="method",
+    name="resynthesis",
+    summary="A generator that paints streets from class maps, for photographs to be compared with.",
+    title="Semantic Image Synthesis with Spatially-Adaptive Normalization",
+    venue="CVPR",
+    year=2019,
+    url="https://arxiv.org/abs/1903.07291",
+    needs=("shards with semantic maps, such as `build cityscapes`",),
+)
+
+MGCDA = Card(
+    kind="method",
+    name="mgcda",
+    summary="A dissimilarity network, kept from telling VoidClass and AnomalyMix apart; no segmenter is changed.",
+    title="Improving Anomaly Segmentation with Multi-Granularity Cross-Domain Alignment",
+    venue="ACM Multimedia",
+    year=2023,
+    url="https://arxiv.org/abs/2308.08696",
+    needs=("enriched voidclass and anomalymix shards (`anomsynth enrich`)",),
+)
+
+NETWORK_CARDS = (ERFNET, LITE, DISSIMILARITY, SPADE)
+METHOD_CARDS = (SEGMENTER, OVR, RESYNTHESIS, MGCDA)

@@ -1,10 +1,11 @@
-"""What a run leaves behind, and how it goes on.
+"""What a run leaves behind.
 
     RUN/
-      checkpoint.safetensors   the network's weights
+      checkpoint.safetensors   the network's weights (their moving average where there is one)
       checkpoint.json          what they are, for people and for `eval`; written last
-      resume.pt                weights, optimiser and step in one file; gone when the run is finished
+      resume.pt                all that an unfinished run needs to go on, in one file: `resume.py`
       log.jsonl, log.txt       one row every few steps, for machines and for people
+      tensorboard/             the same as curves, with `--tensorboard`
 
 Every file is written under a temporary name, flushed and renamed. A run that was killed between two of them
 goes on from `resume.pt`, which is complete in itself.
@@ -15,13 +16,12 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import nn
 
 from shards.errors import UserError
 from shards.writer import write_atomically
@@ -112,45 +112,11 @@ class CheckpointInfo(BaseModel):
         return None
 
 
-def save_checkpoint(run: Path, info: CheckpointInfo, network: SegmentationNetwork) -> None:
+def save_checkpoint(run: Path, info: CheckpointInfo, network: nn.Module) -> None:
     """Write weights and description; the description last."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     write_atomically(run / WEIGHTS, save(weights, metadata={"step": str(info.step)}))
     write_atomically(run / INFO, (info.model_dump_json(indent=2) + "\n").encode())
-
-
-def save_resume(
-    run: Path, info: CheckpointInfo, network: SegmentationNetwork, optimizer: torch.optim.Optimizer
-) -> None:
-    """Write all that the next call needs to go on as if it had never stopped."""
-    state = {
-        "info": info.model_dump_json(),
-        "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-
-    def write(file: IO[bytes]) -> None:
-        torch.save(state, file)
-
-    write_atomically(run / RESUME, write)
-
-
-def load_resume(run: Path) -> tuple[CheckpointInfo, dict[str, Tensor], dict[str, Any]] | None:
-    """(description, weights, optimiser state) of an unfinished run; None where there is none.
-
-    Raises:
-        UserError: the file is broken.
-    """
-    path = run / RESUME
-    if not path.is_file():
-        return None
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return CheckpointInfo.model_validate_json(state["info"]), state["network"], state["optimizer"]
-    except Exception as error:  # torch.load lets through whatever its zip and pickle readers meet
-        raise UserError(
-            f"{path} is not complete, so the run cannot go on; delete the folder {run} to start again."
-        ) from error
 
 
 def read_info(run: Path) -> CheckpointInfo:
@@ -175,7 +141,24 @@ def read_info(run: Path) -> CheckpointInfo:
 
 
 def load_checkpoint(run: Path) -> tuple[SegmentationNetwork, CheckpointInfo]:
-    """The trained network, in eval mode on the CPU, and what is known of it.
+    """The trained segmenter, in eval mode on the CPU, and what is known of it.
+
+    Args:
+        run: the RUN folder, or a file in it.
+
+    Raises:
+        UserError: as `load_run`, or the run's network is no segmenter.
+    """
+    network, info = load_run(run)
+    if not isinstance(network, SegmentationNetwork):
+        raise UserError(
+            f"{run} holds the network {info.network.name!r} of `train {info.method}`, which is no segmenter."
+        )
+    return network, info
+
+
+def load_run(run: Path) -> tuple[nn.Module, CheckpointInfo]:
+    """The trained network of any method, in eval mode on the CPU, and what is known of it.
 
     Args:
         run: the RUN folder, or a file in it.

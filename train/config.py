@@ -21,6 +21,9 @@ class TrainConfig(Config):
     """Passes over the shards, where `steps` is not given."""
     batch: int = Field(8, ge=1)
     """Samples a step."""
+    accumulate: int = Field(1, ge=1)
+    """Parts of the batch that go through the network one after the other: less memory for the same batch. The
+    gradient is the mean over the parts, each of which is normalised by its own pixels."""
 
     # Optimiser
     lr: float = Field(1e-5, gt=0)
@@ -31,11 +34,16 @@ class TrainConfig(Config):
     """Of AdamW, on kernels only: biases and batch norm never decay, nor does a classifier with a void output."""
     poly_power: float = Field(0.9, ge=0)
     """The learning rate falls as (1 - step / steps) ** poly_power; 0 keeps it constant."""
+    hold: float = Field(0.0, ge=0, lt=1)
+    """Share of the run in which it stays before it falls."""
     warmup: int = Field(0, ge=0)
     """Steps in which the learning rate rises linearly from zero."""
     clip: float | None = Field(None, gt=0)
     """Largest norm of the gradient; longer ones are shortened to it."""
 
+    ema: float | None = Field(None, gt=0, lt=1)
+    """Decay of the moving average of the weights, which is then what the run leaves behind. It is at most
+    (1 + step) / (10 + step), so that a short run does not end with the weights it began with."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the network's forward pass; losses and the classifier are float32 always. `auto` is bfloat16 on CUDA."""
 
@@ -74,4 +82,6 @@ class TrainConfig(Config):
             size = getattr(self, name)
             if size is not None and (size[0] % 8 or size[1] % 8):
                 raise ValueError(f"{name} must be multiples of 8, got {size[0]}x{size[1]}")
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch must be a multiple of accumulate, got {self.batch} and {self.accumulate}")
         return self

@@ -1,9 +1,11 @@
-"""The training loop, from top to bottom. What is method is in `methods/`, what is data in `data.py`."""
+"""The training loop, from top to bottom, for every method.
+
+What is method is in `methods/`; one step is in `steps.py`, where its batches come from in `feed.py`, what it tells in
+`logs.py`, what it survives in `resume.py`, `guard.py` and `signals.py`, how processes share it in `ranks.py`.
+"""
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -14,28 +16,21 @@ import torch
 from torch import nn
 
 from shards.coded import SampleSet
-from shards.errors import UserError
 from shards.progress import track
 from shards.rng import generator
-from shards.stream import EpochSampler, stream
-from train.checkpoint import (
-    LOG,
-    LOG_TEXT,
-    RESUME,
-    CheckpointInfo,
-    load_resume,
-    save_checkpoint,
-    save_resume,
-    truncate_logs,
-)
+from train.checkpoint import RESUME, CheckpointInfo, save_checkpoint, truncate_logs
 from train.config import TrainConfig
-from train.data import TrainingPool, collate
-from train.devices import autocast
-from train.methods.base import Method
-from train.networks import SegmentationNetwork
-from train.predictor import NetworkPredictor
+from train.data import TrainingPool, steps_per_epoch
+from train.ema import MovingAverage
+from train.feed import Feed
+from train.guard import Guard
+from train.logs import Log, open_board
+from train.methods.base import Method, Progress, Task
+from train.ranks import agree, check_batch_norm, rank, wrapped
+from train.resume import load_resume, restore, save_resume
 from train.schedule import learning_rate
-from train.validate import validate
+from train.signals import Signals
+from train.steps import take_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +43,8 @@ class Machine:
         save_every: steps between two savings.
         log_every: steps between two rows of the log.
         stop_at: save and leave after this step, to go on with the same command; to the end without it.
+        compile: backend of torch.compile for the modules, such as `inductor`; they run as they are without it.
+        tensorboard: whether curves are written for TensorBoard too.
     """
 
     device: torch.device
@@ -55,6 +52,8 @@ class Machine:
     save_every: int = 200
     log_every: int = 10
     stop_at: int | None = None
+    compile: str | None = None
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +66,13 @@ class RunSummary:
         steps: length of the run.
         first: the step at which this call began.
         step: the step at which it ended.
-        samples: samples seen by this call.
+        samples: samples seen by this call, of all streams.
         seconds: that it took.
         loss: mean over the last rows of the log; None where no step was taken.
         rejected: samples that could not be read, by reason; `held-out ...` where they were to be judged.
         validation: figures on held-out shards, as fractions.
+        data_wait: share of the seconds that the device waited for data.
+        signal: number of the signal that ended the call before its time; 0 where none did.
     """
 
     run: Path
@@ -84,6 +85,8 @@ class RunSummary:
     loss: float | None
     rejected: dict[str, int]
     validation: dict[str, float] | None
+    data_wait: float = 0.0
+    signal: int = 0
 
     @property
     def finished(self) -> bool:
@@ -93,203 +96,172 @@ class RunSummary:
 
 def fit(
     method: Method,
-    network: SegmentationNetwork,
+    network: nn.Module,
     config: TrainConfig,
-    pool: TrainingPool,
+    pools: Sequence[TrainingPool],
     run: Path,
     info: CheckpointInfo,
     machine: Machine,
     val_shards: Sequence[SampleSet] = (),
 ) -> RunSummary:
-    """Train, or go on training, until the end of the run or `machine.stop_at`.
+    """Train, or go on training, until the end of the run, `machine.stop_at` or a signal.
 
     Args:
         method: gives the loss.
         network: with its start weights, also when the run goes on (a method may compare with them).
         config: of the method.
-        pool: the samples.
+        pools: the samples, one pool a stream.
         run: where everything is written; exists.
         info: the run's description at step 0.
         machine: device, workers, how often to save and log.
         val_shards: judged at the end.
 
     Raises:
-        UserError: the loss is not finite, no sample of a batch can be read, or `resume.pt` is broken or of
-            another run.
+        UserError: a loss or a gradient is not finite, no sample of a batch can be read, the batch cannot be shared
+            out, or `resume.pt` is broken or of another run.
     """
     began = time.monotonic()
+    device, steps = machine.device, info.steps
 
     # Model: what learns, what stays
-    network = network.to(machine.device).to(memory_format=torch.channels_last)
-    start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    step_loss = method.prepare(network, config, pool)
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = make_optimizer(network, config)
+    network = network.to(device).to(memory_format=torch.channels_last)
+    start = {name: tensor.clone() for name, tensor in network.state_dict().items()} if method.finish else {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(generator(info.seed, "prepare").integers(2**62)))
+        task = method.prepare(network, config, pools)
+    average = MovingAverage(network, config.ema) if config.ema is not None else None
+    exported = network if average is None else average.network
 
     # Resume
-    resumed = load_resume(run)
-    if resumed is not None:
-        before, weights, optimizer_state = resumed
-        difference = before.same_run(info)
-        if difference is not None:
-            raise UserError(f"{run} holds an unfinished run with another {difference}; choose another --out.")
-        network.load_state_dict(weights)
-        optimizer.load_state_dict(optimizer_state)
-        info = info.model_copy(update={"step": before.step, "rejected": before.rejected})
-    first, steps = info.step, info.steps
+    resume = load_resume(run, info)
+    for name, module in task.modules.items():
+        task.modules[name] = check_batch_norm(module, device).to(device).to(memory_format=torch.channels_last)
+    if resume is not None:
+        restore(resume, task, average)
+        info = info.model_copy(update={"step": resume.info.step, "rejected": resume.info.rejected})
+    first = info.step
     stop = steps if machine.stop_at is None else max(first, min(steps, machine.stop_at))
     rejected = Counter(info.rejected)
-    truncate_logs(run, first)
 
-    # Data: the position in the stream is the step
-    sampler = EpochSampler(len(pool), batch_size=config.batch, seed=info.seed, start=first, steps=stop)
-    batches = iter(stream(pool, sampler, collate, workers=machine.workers, pin_memory=machine.device.type == "cuda"))
+    # Machine: processes, compilation; names of weights stay
+    learning = learning_parameters(task)
+    if machine.compile is not None:
+        for module in task.modules.values():
+            module.compile(backend=machine.compile)
+    modules = {name: wrapped(module, device) for name, module in task.modules.items()}
+
+    # Data: the position in every stream is the step
+    feed = Feed(pools, config, device=device, workers=machine.workers, first=first, stop=stop)
+    per_epoch = steps_per_epoch(pools, config.batch)
+    if rank() == 0:
+        truncate_logs(run, first)
+    board = open_board(run, first) if machine.tensorboard and rank() == 0 else None
+    log = Log(run, steps, pending=({}, 0) if resume is None else resume.pending, board=board)
+    guard = Guard()
+
+    def look() -> None:
+        """Read the last steps from the device."""
+        seen, events = guard.look()
+        log.waits(feed.waits.take())
+        for one in seen:
+            log.add(one.terms, one.samples)
+        rejected.update(event.reason for event in events)
+        for event in events:
+            log.event(event.step, {"rejected": event.reason, "detail": event.detail})
 
     def described(step: int, validation: dict[str, float] | None = None) -> CheckpointInfo:
         progress = {
             "step": step,
-            "epoch": round(step / sampler.batches_per_epoch, 4),
+            "epoch": round(step / per_epoch, 4),
             "finished": step == steps,
             "rejected": dict(rejected),
             "validation": validation,
         }
         return info.model_copy(update=progress)
 
+    def save(step: int) -> None:
+        """Leave what the next call needs."""
+        pending = log.pending()
+        if rank() == 0:
+            save_resume(run, described(step), task, average, pending)
+
     # Loop
-    log = Log(run, steps)
-    samples, loss_value = 0, None
-    for step in track(range(first, stop), f"training {info.method}", total=stop - first, unit="steps"):
-        batch, unreadable = next(batches)
-        rejected.update(reason for reason, _ in unreadable)
-        for reason, detail in unreadable:
-            log.event(step + 1, {"rejected": reason, "detail": detail})
-        if batch is None:
-            raise UserError(
-                f"No sample of step {step + 1} can be read ({unreadable[0][1]}); look with `anomsynth check`."
-            )
+    done, signal = first, 0
+    with Signals() as signals:
+        for step in track(
+            range(first, stop), f"training {info.method}", total=stop - first, unit="steps", note=log.told
+        ):
+            try:
+                batches, unreadable = ([], []) if signals.number else feed.next(step + 1)
+            except RuntimeError:
+                if not signals.number:  # which may have ended the workers too
+                    raise
+            if signal := agree(signals.number):
+                break
+            guard.unreadable(step + 1, unreadable)
 
-        # Dropout draws from torch's own generator: seeding it by the step makes a resumed run the same run.
-        torch.manual_seed(int(generator(info.seed, "torch", step).integers(2**62)))
-        rate = learning_rate(step, steps, config)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
-        with autocast(machine.device, config.precision):
-            loss, report = step_loss(network, batch.to(machine.device))
-        loss_value = float(loss.detach())
-        if not math.isfinite(loss_value):
-            raise UserError(
-                f"The loss is {loss_value} at step {step + 1} (samples {', '.join(batch.keys)}); lower lr, or look "
-                "at these samples with `anomsynth inspect`."
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if config.clip is not None:
-            nn.utils.clip_grad_norm_(learning, config.clip)
-        optimizer.step()
+            # Dropout draws from torch's own generator: seeding it by the step makes a resumed run the same run.
+            words = ("torch", step) if rank() == 0 else ("torch", step, rank())
+            torch.manual_seed(int(generator(info.seed, *words).integers(2**62)))
+            rate = learning_rate(step, steps, config)
+            for optimizer in task.optimizers.values():
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * group.get("factor", 1.0)
+            values = take_step(task, modules, learning, batches, Progress(step, steps), config, device)
+            done = step + 1
+            if average is not None:
+                average.update(task.modules["network"], done)
+            guard.note(done, tuple(key for batch in batches for key in batch.keys), values)
 
-        samples += len(batch.keys)
-        log.add(loss_value, {name: float(term) for name, term in report.items()}, len(batch.keys))
-        done = step + 1
-        if done % machine.log_every == 0 or done == stop:
-            log.write(done, rate)
-        if done % machine.save_every == 0 and done != stop:
-            save_resume(run, described(done), network, optimizer)
-            save_checkpoint(run, described(done), network)
+            row, saving = done % machine.log_every == 0 or done == steps, done % machine.save_every == 0
+            if device.type == "cpu" or row or saving:
+                look()
+            if row:
+                log.write(done, rate)
+            if saving and done != stop:
+                save(done)
+                if rank() == 0:
+                    save_checkpoint(run, described(done), exported)
 
-    # End: leave what the next call needs, should what follows fail; then finish, evaluate, save
-    save_resume(run, described(stop), network, optimizer)
+        # End: leave what the next call needs, should what follows fail
+        look()
+        save(done)
+    # Then finish, evaluate, save: one process does it alone
     validation = None
-    if stop == steps and method.finish is not None:
-        method.finish(network, start, config)
-    if stop == steps and val_shards:
-        predictor = NetworkPredictor(network, input_size=info.input_size, device=machine.device)
-        validation, unreadable = validate(predictor, val_shards)
-        rejected.update(f"held-out {reason}" for reason, _ in unreadable)
-        for reason, detail in unreadable:
-            log.event(steps, {"rejected": f"held-out {reason}", "detail": detail})
-        log.event(steps, {"validation": validation})
-    save_checkpoint(run, described(stop, validation), network)
-    if stop == steps:
-        (run / RESUME).unlink(missing_ok=True)
+    if rank() == 0:
+        if done == steps and method.finish is not None:
+            method.finish(exported, start, config)
+        if done == steps and val_shards:
+            validation, held_out = method.validate(exported, config, val_shards, device)
+            rejected.update(f"held-out {reason}" for reason, _ in held_out)
+            for reason, detail in held_out:
+                log.event(steps, {"rejected": f"held-out {reason}", "detail": detail})
+            log.validation(steps, validation)
+        save_checkpoint(run, described(done, validation), exported)
+        if done == steps:
+            (run / RESUME).unlink(missing_ok=True)
+        log.close()
     return RunSummary(
         run=run,
         method=info.method,
         steps=steps,
         first=first,
-        step=stop,
-        samples=samples,
+        step=done,
+        samples=log.samples,
         seconds=time.monotonic() - began,
-        loss=log.last if log.last is not None else loss_value,
+        loss=log.mean,
         rejected=dict(rejected),
         validation=validation,
+        data_wait=log.waited,
+        signal=signal,
     )
 
 
-def make_optimizer(network: SegmentationNetwork, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW over what learns: kernels decay; biases, batch norm and a head with a void output do not.
-
-    Output 19 gets no gradient, and decay would be all that moves it. Each group carries the `factor` of its learning
-    rate on the schedule's.
-    """
-    held = set(network.part("head").parameters()) if network.has_void else set()
-    decoder = set(network.part("decoder").parameters())
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in network.parameters():
-        if parameter.requires_grad:
-            decays = parameter.ndim > 1 and parameter not in held
-            groups.setdefault((decays, parameter in decoder), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "weight_decay": config.weight_decay if decays else 0.0,
-                "factor": 1.0 if inside else config.encoder_lr,
-            }
-            for (decays, inside), parameters in groups.items()
-        ],
-        lr=config.lr,
-    )
-
-
-class Log:
-    """Rows for machines in log.jsonl, lines for people in log.txt; each the mean since the one before."""
-
-    def __init__(self, run: Path, steps: int) -> None:
-        self._run, self._steps = run, steps
-        self._began = self._since = time.monotonic()
-        self._rounds = self._samples = self._done = 0
-        self._sums: dict[str, float] = {}
-        self.last: float | None = None
-
-    def add(self, loss: float, report: dict[str, float], samples: int) -> None:
-        """Take note of one step."""
-        for name, value in {"loss": loss, **report}.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-        self._rounds += 1
-        self._done += 1
-        self._samples += samples
-
-    def write(self, step: int, rate: float) -> None:
-        """Write the means since the last row."""
-        now = time.monotonic()
-        means = {name: total / self._rounds for name, total in self._sums.items()}
-        speed = self._samples / max(now - self._since, 1e-9)
-        left = (self._steps - step) * (now - self._began) / self._done
-        self._append(LOG, json.dumps({"step": step, **means, "lr": rate, "samples_per_second": speed}))
-        terms = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
-        self._append(
-            LOG_TEXT,
-            f"step {step}/{self._steps}  {terms}  lr {rate:.2e}  {speed:.1f} samples/s  {left:.0f} s left",
-        )
-        self.last = means["loss"]
-        self._since, self._rounds, self._samples = now, 0, 0
-        self._sums.clear()
-
-    def event(self, step: int, what: dict[str, object]) -> None:
-        """Write something that happened once."""
-        self._append(LOG, json.dumps({"step": step, **what}))
-        self._append(LOG_TEXT, f"step {step}/{self._steps}  {json.dumps(what)}")
-
-    def _append(self, name: str, line: str) -> None:
-        with (self._run / name).open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+def learning_parameters(task: Task) -> dict[str, list[nn.Parameter]]:
+    """What each optimiser moves, in the order of the modules."""
+    everything = [parameter for module in task.modules.values() for parameter in module.parameters()]
+    found = {}
+    for name, optimizer in task.optimizers.items():
+        held = {parameter for group in optimizer.param_groups for parameter in group["params"]}
+        found[name] = [parameter for parameter in everything if parameter in held]
+    return found

@@ -19,9 +19,12 @@ from PIL import Image
 from eval.predictor import Prediction
 from eval.scores import score_maps, score_names
 from shards.errors import UserError
-from train.checkpoint import WEIGHTS, fingerprint, load_checkpoint
+from train.chain import FOLDER, load_chain
+from train.checkpoint import WEIGHTS, fingerprint, load_run
+from train.comparing import ComparingPredictor
 from train.devices import choose_device, memory_advice
-from train.networks import SegmentationNetwork, build_network, load_weights
+from train.networks import SegmentationNetwork, build_segmenter, load_weights
+from train.networks.dissimilarity import DissimilarityNetwork
 from train.views import Views, view_logits
 
 
@@ -95,7 +98,7 @@ def predictor_from(
     input_size: tuple[int, int] | None = None,
     device: str = "auto",
     views: Views | None = None,
-) -> NetworkPredictor:
+) -> NetworkPredictor | ComparingPredictor:
     """The predictor that the words of a command describe.
 
     Args:
@@ -114,7 +117,7 @@ def predictor_from(
         raise UserError("Give either --checkpoint RUN, or --segmenter NAME with --weights FILE.")
     where = choose_device(device)
     if checkpoint is not None:
-        network, info = load_checkpoint(checkpoint)
+        network, info = load_run(checkpoint)
         run = (checkpoint.parent if checkpoint.is_file() else checkpoint).resolve()
         describe: dict[str, Any] = {
             "network": info.network.name,
@@ -124,11 +127,20 @@ def predictor_from(
             "step": info.step,
             "saw": info.saw,
         }
+        if isinstance(network, DissimilarityNetwork):
+            if input_size is not None or views not in (None, Views()):
+                raise UserError(
+                    f"{run.name} compares images and resyntheses of {info.input_size[0]}x{info.input_size[1]}: "
+                    "--size, --flip, --tile, --batch and --precision are of segmenters; leave them out."
+                )
+            return ComparingPredictor(network, load_chain(run / FOLDER, where), describe=describe)
+        if not isinstance(network, SegmentationNetwork):
+            raise UserError(f"{run} holds a run of `train {info.method}`, which scores no image.")
         size = input_size or info.input_size
     else:
         if segmenter is None or weights is None:
             raise UserError("--segmenter NAME and --weights FILE belong together; one of them is missing.")
-        network = build_network(segmenter)
+        network = build_segmenter(segmenter)
         load_weights(network, weights)
         describe = {
             "network": segmenter,

@@ -6,43 +6,44 @@ import importlib.metadata
 import json
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from shards.delta import DeltaSet, open_set
 from shards.errors import UserError
 from shards.manifest import MANIFEST, SAMPLES
 from shards.reader import ShardSet
 from shards.rows import objects_of, read_rows
-from shards.stream import EpochSampler
 from train.checkpoint import (
     INFO,
     RESUME,
-    WEIGHTS,
     CheckpointInfo,
     NetworkInfo,
     ShardsInfo,
     StartInfo,
     fingerprint,
-    load_checkpoint,
     read_info,
 )
 from train.config import TrainConfig
-from train.data import TrainingPool
+from train.data import TrainingPool, steps_per_epoch, stream_seed
 from train.devices import choose_device, memory_advice
 from train.loop import Machine, RunSummary, fit
 from train.methods import METHODS
 from train.methods.ovr import OvrConfig
 from train.methods.segmenter import SegmenterConfig
-from train.networks import SegmentationNetwork, build_network, load_weights
+from train.networks import build_segmenter
+from train.ranks import own_device, rank, together
+from train.start import starting_segmenter
 
 LARGEST_INPUT = 1024
 """Widest input that a segmenter gets by itself, in pixels; Cityscapes frames are halved to it."""
 
 
+@together
 def train_segmenter(
     shards: Sequence[Path],
     out: Path,
@@ -58,6 +59,8 @@ def train_segmenter(
     frames: Sequence[Path] = (),
     save_every: int = 200,
     stop_at: int | None = None,
+    compile: bool = False,
+    tensorboard: bool = False,
 ) -> RunSummary:
     """Train a segmenter from scratch on the known classes; type the same again to go on.
 
@@ -65,7 +68,7 @@ def train_segmenter(
         shards: shard sets with semantic maps, pooled.
         out: the RUN folder.
         config: the recipe; without `input_size` it is the size of the first frame, at most 1024 pixels wide.
-        network: a key of `NETWORKS`.
+        network: a key of `SEGMENTERS`.
         network_options: arguments of its constructor, such as `width`.
         seed: of weights, order and augmentation.
         device: auto, cpu or cuda.
@@ -75,6 +78,8 @@ def train_segmenter(
         frames: shard sets of plain frames, over which delta sets among the shards are laid.
         save_every: steps between two savings.
         stop_at: leave after this step.
+        compile: run the network through torch.compile.
+        tensorboard: write curves for TensorBoard too.
 
     Raises:
         UserError: a wrong command, or what the loop raises.
@@ -86,22 +91,23 @@ def train_segmenter(
     options["input_size"] = list(config.input_size or native_input(sets))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        built = build_network(network, **options)
-    return _train(
+        built = build_segmenter(network, **options)
+    return run_method(
         "segmenter",
         config,
         built,
         NetworkInfo(name=network, options=options),
         StartInfo(kind="scratch"),
         [],
-        sets,
+        [sets],
         out,
         seed,
-        _machine(device, threads, workers, save_every, stop_at),
+        make_machine(device, threads, workers, save_every, stop_at, compile, tensorboard),
         held_out,
     )
 
 
+@together
 def train_ovr(
     shards: Sequence[Path],
     out: Path,
@@ -118,6 +124,8 @@ def train_ovr(
     frames: Sequence[Path] = (),
     save_every: int = 200,
     stop_at: int | None = None,
+    compile: bool = False,
+    tensorboard: bool = False,
 ) -> RunSummary:
     """Fine-tune a segmenter with the top-K one-vs-rest loss; type the same again to go on.
 
@@ -136,67 +144,72 @@ def train_ovr(
         frames: shard sets of plain frames, over which delta sets among the shards are laid.
         save_every: steps between two savings.
         stop_at: leave after this step.
+        compile: run the network through torch.compile.
+        tensorboard: write curves for TensorBoard too.
 
     Raises:
         UserError: a wrong command, or what the loop raises.
     """
     config = config or OvrConfig()
     check_out(out)
-    if (checkpoint is None) == (segmenter is None and weights is None):
-        raise UserError("Say where to start: either --checkpoint RUN, or --segmenter NAME with --weights FILE.")
-    if checkpoint is not None:
-        network, before = load_checkpoint(checkpoint)
-        if not before.finished:
-            raise UserError(
-                f"The run in {checkpoint} is at step {before.step} of {before.steps}; finish it first: type its "
-                "train command again."
-            )
-        built = before.network
-        folder = checkpoint.parent if checkpoint.is_file() else checkpoint
-        start = StartInfo(kind="checkpoint", name=before.method, fingerprint=fingerprint(folder / WEIGHTS))
-        saw = before.saw
-    else:
-        if segmenter is None or weights is None:
-            raise UserError("--segmenter NAME and --weights FILE belong together; one of them is missing.")
-        network = build_network(segmenter)
-        load_weights(network, weights)
-        built = NetworkInfo(name=segmenter, options={"num_outputs": network.num_outputs})
-        start = StartInfo(kind="weights", name=weights.name, fingerprint=fingerprint(weights))
-        saw = ["unknown"]
+    network, built, start, saw = starting_segmenter(checkpoint, segmenter, weights)
     if config.input_size is not None:
         network.input_size = network.check_input(config.input_size)
     sets, held_out = open_sets(shards, val_shards, frames)
-    if not any(map(_has_anomalies, sets)):
-        raise UserError(
-            f"There is no anomaly pixel in {', '.join(map(str, shards)) or 'no folder at all'}, so there is nothing "
-            "to learn; `anomsynth build anomalymix` makes shards with anomalies."
-        )
+    check_anomalies(sets)
     built = NetworkInfo(name=built.name, options={**built.options, "input_size": list(network.input_size)})
-    machine = _machine(device, threads, workers, save_every, stop_at)
-    return _train("ovr", config, network, built, start, saw, sets, out, seed, machine, held_out)
+    machine = make_machine(device, threads, workers, save_every, stop_at, compile, tensorboard)
+    return run_method("ovr", config, network, built, start, saw, [sets], out, seed, machine, held_out)
 
 
-def _train(
+def run_method(
     name: str,
     config: TrainConfig,
-    network: SegmentationNetwork,
+    network: nn.Module,
     built: NetworkInfo,
     start: StartInfo,
     saw: Sequence[str],
-    sets: Sequence[ShardSet | DeltaSet],
+    streams: Sequence[Sequence[ShardSet | DeltaSet]],
     out: Path,
     seed: int,
     machine: Machine,
     held_out: Sequence[ShardSet | DeltaSet],
+    extras: Sequence[str] = (),
+    beside: Callable[[Path], None] | None = None,
 ) -> RunSummary:
-    """Describe the run, and train."""
-    pool = TrainingPool(sets, config, input_size=network.input_size, seed=seed)
-    per_epoch = EpochSampler(len(pool), batch_size=config.batch, seed=seed).batches_per_epoch
+    """Describe a run, and train.
+
+    Args:
+        name: of the method.
+        config: its fields.
+        network: with its start weights.
+        built: how to build it again.
+        start: where its weights came from.
+        saw: data that they have seen.
+        streams: shard sets of each stream, pooled.
+        out: the RUN folder.
+        seed: of order and augmentation.
+        machine: device, workers, how often to save and log.
+        held_out: held-out shard sets, judged at the end.
+        extras: names of the samples' extras that the method reads.
+        beside: writes into `out` what else an evaluation needs; called by one process, once `out` is known to hold
+            no other run.
+
+    Raises:
+        UserError: as `train_ovr`.
+    """
+    size = input_size_of(network)
+    pools = [
+        TrainingPool(stream, config, input_size=size, seed=stream_seed(seed, number), extras=extras)
+        for number, stream in enumerate(streams)
+    ]
+    per_epoch = steps_per_epoch(pools, config.batch)
+    sets = [found for stream in streams for found in stream]
     info = CheckpointInfo(
         method=name,
         config=config.model_dump(mode="json"),
         network=built,
-        input_size=network.input_size,
+        input_size=size,
         seed=seed,
         shards=[describe_shards(found) for found in sets],
         start=start,
@@ -214,19 +227,43 @@ def _train(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"Cannot make the folder {out}: {error.strerror}.") from error
+    if beside is not None and rank() == 0:
+        beside(out)
     with memory_advice(
         "the same command with fewer --workers goes on where it was saved; a smaller --batch, --crop or --size needs "
         "another --out"
     ):
-        return fit(METHODS[name], network, config, pool, out, info, machine, held_out)
+        return fit(METHODS[name], network, config, pools, out, info, machine, held_out)
 
 
-def _machine(device: str, threads: int | None, workers: int, save_every: int, stop_at: int | None) -> Machine:
+def input_size_of(network: nn.Module) -> tuple[int, int]:
+    """(width, height) that a network's samples have; every network here says it."""
+    size: Any = network.input_size
+    return int(size[0]), int(size[1])
+
+
+def make_machine(
+    device: str,
+    threads: int | None,
+    workers: int,
+    save_every: int,
+    stop_at: int | None,
+    compile: bool,
+    tensorboard: bool,
+) -> Machine:
+    """What the options of a command say of the machine; raises UserError where there is no such device."""
     if threads is not None:
         if threads < 1:
             raise UserError(f"--threads must be at least 1, got {threads}.")
         torch.set_num_threads(threads)
-    return Machine(choose_device(device), workers=workers, save_every=save_every, stop_at=stop_at)
+    return Machine(
+        own_device(choose_device(device)),
+        workers=workers,
+        save_every=save_every,
+        stop_at=stop_at,
+        compile="inductor" if compile else None,
+        tensorboard=tensorboard,
+    )
 
 
 def check_out(out: Path) -> None:
@@ -241,8 +278,22 @@ def check_out(out: Path) -> None:
         raise UserError(f"The unfinished run in {out} cannot go on without its {RESUME}; choose another --out.")
 
 
+def check_anomalies(sets: Sequence[ShardSet | DeltaSet]) -> None:
+    """See early that there is something to learn.
+
+    Raises:
+        UserError: none of these shard sets holds an anomaly pixel.
+    """
+    if not any(map(_has_anomalies, sets)):
+        names = ", ".join(str(found.folder) for found in sets)
+        raise UserError(
+            f"There is no anomaly pixel in {names or 'no folder at all'}, so there is nothing to learn; `anomsynth build "
+            "anomalymix` makes shards with anomalies."
+        )
+
+
 def finished_run(out: Path, info: CheckpointInfo, *, judged: bool) -> RunSummary | None:
-    """What a finished run of the same command did; None where `out` holds no finished run.
+    """What a finished run of the same command did; None where `out` holds none, or an unfinished one of it.
 
     Args:
         out: the RUN folder.
@@ -250,14 +301,16 @@ def finished_run(out: Path, info: CheckpointInfo, *, judged: bool) -> RunSummary
         judged: whether held-out shards are given.
 
     Raises:
-        UserError: the run is another one: a finished run is never written over.
+        UserError: the run is another one, which is never written over.
     """
     if not (out / INFO).is_file():
         return None
     before = read_info(out)
-    if not before.finished:
-        return None
     difference = before.same_run(info)
+    if not before.finished:
+        if difference is not None:
+            raise UserError(f"{out} holds an unfinished run with another {difference}; choose another --out.")
+        return None
     if difference is None and judged and before.validation is None:
         raise UserError(f"The run in {out} is finished; judge it on held-out shards with `anomsynth eval shards`.")
     if difference is not None:
@@ -297,15 +350,15 @@ def _has_anomalies(found: ShardSet | DeltaSet) -> bool:
     return bool(found.manifest.pixels.get("anomaly"))
 
 
-def native_input(sets: Sequence[ShardSet | DeltaSet]) -> tuple[int, int]:
-    """(width, height) of the first frame, halved until it is at most 1024 wide, in multiples of 16."""
+def native_input(sets: Sequence[ShardSet | DeltaSet], multiple: int = 16) -> tuple[int, int]:
+    """(width, height) of the first frame, halved until it is at most 1024 wide, in multiples of so many pixels."""
     for found in sets:
         if len(found):
             sample = found.coded(0)
             height, width = sample.height, sample.width
             while width > LARGEST_INPUT:
                 height, width = height // 2, width // 2
-            return max(16, width // 16 * 16), max(16, height // 16 * 16)
+            return max(multiple, width // multiple * multiple), max(multiple, height // multiple * multiple)
     names = ", ".join(str(found.folder) for found in sets)
     raise UserError(f"There are no samples in {names or 'no folder at all'}.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from eval.metrics.pixel import PixelMetrics
 from eval.metrics.segmentation import SegmentationMetrics
@@ -12,22 +13,27 @@ from shards.coded import SampleSet
 from shards.errors import BadInput
 from shards.labels import ANOMALY, IGNORE, KNOWN
 from shards.progress import track
+from train.config import TrainConfig
+from train.networks.base import SegmentationNetwork
 from train.predictor import NetworkPredictor
 
 
-def validate(
-    predictor: NetworkPredictor, sets: Sequence[SampleSet]
+def validate_segmenter(
+    network: SegmentationNetwork, config: TrainConfig, sets: Sequence[SampleSet], device: torch.device
 ) -> tuple[dict[str, float], list[tuple[str, str]]]:
     """Mean IoU on the known pixels, and AP and FPR95 of the energy score where there are anomalies.
 
     Args:
-        predictor: the network.
+        network: is moved to the device and put in eval mode; its own input size is used.
+        config: of the method.
         sets: held-out shard sets, pooled.
+        device: where the network runs.
 
     Returns:
         Fractions by name: `mIoU`, `energy_AP`, `energy_FPR95`; a figure that the labels do not allow is missing.
         Beside them (reason, detail) of the samples that could not be read.
     """
+    predictor = NetworkPredictor(network, device=device)
     classes, pixels = SegmentationMetrics(), PixelMetrics()
     samples = [(shards, index) for shards in sets for index in range(len(shards))]
     unreadable: list[tuple[str, str]] = []

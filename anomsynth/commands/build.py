@@ -104,7 +104,14 @@ def voidclass(
     folder: Cityscapes,
     out: Out,
     split: Split = "train",
-    preset: Annotated[Literal["synboost", "synboost-ego"] | None, typer.Option(help="Void ids as published.")] = None,
+    preset: Annotated[
+        Literal["synboost", "synboost-ego", "synboost-swapped", "synboost-swapped-unweighted"] | None,
+        typer.Option(help="Void ids as published, or instances with swapped labels as published."),
+    ] = None,
+    mechanism: Annotated[
+        Literal["void", "swapped", "both"] | None,
+        typer.Option(help="What the anomalies are: void objects (default), instances with a wrong label, or both."),
+    ] = None,
     count: Count = None,
     size: Size = None,
     samples_per_frame: PerFrame = None,
@@ -123,14 +130,20 @@ def voidclass(
 ) -> None:
     """Cityscapes' own void objects are the anomalies: static, dynamic, caravan and trailer by default.
 
-    Example: `anomsynth build voidclass --cityscapes CITYSCAPES --out void --set "anomaly_ids=[4,5]"`
+    Examples:
+    * anomsynth build voidclass --cityscapes CITYSCAPES --out void --set "anomaly_ids=[4,5]"
+
+    * anomsynth build voidclass --cityscapes CITYSCAPES --out swapped --mechanism swapped --samples-per-frame 4
     """
     sources = {"cityscapes": folder, "split": split}
     plan = {"count": count, "seed": seed, "samples_per_shard": samples_per_shard}
     way = {"workers": workers, "engine": engine, "shards": shards, "repair": repair, "strict": strict}
-    fields = {"size": size, "samples_per_frame": samples_per_frame}
+    fields = {"size": size, "samples_per_frame": samples_per_frame, "mechanism": mechanism}
     stored = {"image_format": image_format, "quality": quality}
-    _build("voidclass", preset, sources, out, fields, stored, config, overrides, {**plan, **way, "dry_run": dry_run})
+    way["dry_run"] = dry_run
+    summary = _build("voidclass", preset, sources, out, fields, stored, config, overrides, {**plan, **way})
+    if not summary.dry_run and not summary.missing:
+        _print_shares(summary)
 
 
 @app.command("anomalymix")
@@ -268,6 +281,16 @@ def _build(
     if shareable and summary.whole:
         print_terms(target, opened.plan()["coco"]["left_out"]["no-derivatives"])
     return summary
+
+
+def _print_shares(summary: BuildSummary) -> None:
+    """How much of a set is anomaly, beside what the published class weights imply."""
+    from pipelines.recipes.voidclass import PUBLISHED_SHARES
+
+    pixels = summary.pixels
+    share = pixels["anomaly"] / max(1, pixels["anomaly"] + pixels["known"])
+    implied = ", ".join(f"{value:.1%} {name}" for name, value in PUBLISHED_SHARES.items())
+    print(f"Anomalies are {share:.1%} of the labelled pixels; SynBoost's published class weights imply {implied}.")
 
 
 def parse_shards(text: str | None) -> tuple[int | None, int | None] | None:

@@ -162,7 +162,8 @@ def predict(
     segmenter: Segmenter = None,
     weights: Weights = None,
     score: Annotated[
-        list[str] | None, typer.Option("--score", metavar="NAME", help=f"{_SCORES} Default: energy.")
+        list[str] | None,
+        typer.Option("--score", metavar="NAME", help=f"{_SCORES} Default: energy, or the network's own."),
     ] = None,
     size: Size = None,
     flip: Flip = False,
@@ -194,8 +195,9 @@ def predict(
         batch=batch,
         precision=precision,
     )
+    default = ["energy"] if "energy" in predictor.score_names else list(predictor.score_names[:1])
     summary = predict_images(
-        images, predictor, split_words(score) or ["energy"], out, strict=strict, overwrite=overwrite
+        images, predictor, split_words(score) or default, out, strict=strict, overwrite=overwrite
     )
     for file in summary.written:
         print(file)

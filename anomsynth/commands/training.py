@@ -45,6 +45,8 @@ Crop = Annotated[str | None, typer.Option("--crop", metavar="WxH", help="Random 
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads of the network; default: all cores.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that decode; 0 decodes between the steps.")]
+Compile = Annotated[bool, typer.Option("--compile", help="Run the network through torch.compile.")]
+Board = Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard too (extra `log`).")]
 SaveEvery = Annotated[int, typer.Option(min=1, help="Steps between two checkpoints to resume from.")]
 
 
@@ -68,6 +70,8 @@ def segmenter(
     threads: Threads = None,
     workers: Workers = 0,
     save_every: SaveEvery = 200,
+    compile: Compile = False,
+    tensorboard: Board = False,
     config: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
@@ -80,7 +84,7 @@ def segmenter(
     from train.run import train_segmenter
 
     fields = resolve(
-        SegmenterConfig, file=config, options=_options(steps, batch, lr, size, crop), overrides=overrides or ()
+        SegmenterConfig, file=config, options=fields_of(steps, batch, lr, size, crop), overrides=overrides or ()
     )
     summary = train_segmenter(
         shards,
@@ -95,8 +99,10 @@ def segmenter(
         val_shards=val_shards or (),
         frames=frames or (),
         save_every=save_every,
+        compile=compile,
+        tensorboard=tensorboard,
     )
-    _print(summary)
+    print_run(summary)
 
 
 @app.command("ovr")
@@ -128,6 +134,8 @@ def ovr(
     threads: Threads = None,
     workers: Workers = 0,
     save_every: SaveEvery = 200,
+    compile: Compile = False,
+    tensorboard: Board = False,
     config: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
@@ -145,7 +153,7 @@ def ovr(
     from train.methods.ovr import OvrConfig
     from train.run import train_ovr
 
-    options = _options(steps, batch, lr, size, crop) | {"trainable": trainable, "gamma": gamma, "k": k, "s": s}
+    options = fields_of(steps, batch, lr, size, crop) | {"trainable": trainable, "gamma": gamma, "k": k, "s": s}
     fields = resolve(OvrConfig, file=config, options=options, overrides=overrides or ())
     summary = train_ovr(
         shards,
@@ -161,11 +169,13 @@ def ovr(
         val_shards=val_shards or (),
         frames=frames or (),
         save_every=save_every,
+        compile=compile,
+        tensorboard=tensorboard,
     )
-    _print(summary)
+    print_run(summary)
 
 
-def _options(
+def fields_of(
     steps: int | None, batch: int | None, lr: float | None, size: str | None, crop: str | None
 ) -> dict[str, Any]:
     """The fields of every method's configuration that have an option of their own."""
@@ -178,18 +188,34 @@ def _options(
     }
 
 
-def _print(summary: RunSummary) -> None:
-    from shards.plural import plural
+def print_run(summary: RunSummary, *, then: str = "") -> None:
+    """What a run came to, and what to do next.
 
+    Args:
+        summary: of the run.
+        then: a sentence of its own about what to do next.
+    """
+    from shards.plural import plural
+    from train.ranks import speaks
+
+    if not speaks():
+        raise typer.Exit(128 + summary.signal if summary.signal else 0)
     speed = summary.samples / max(summary.seconds, 1e-9)
     loss = "" if summary.loss is None else f", last loss {summary.loss:.4f}"
     if summary.first == summary.steps:
         print(f"{summary.run} is complete already: {summary.method}, {plural(summary.steps, 'step')}.")
     else:
         steps = f"steps {summary.first + 1} to {summary.step} of {summary.steps}"
-        print(f"{summary.method}: {steps} in {summary.seconds:.0f} s ({speed:.1f} samples/s){loss}.")
+        pace = f"{summary.seconds:.0f} s ({speed:.1f} samples/s, {summary.data_wait:.0%} data wait)"
+        print(f"{summary.method}: {steps} in {pace}{loss}.")
     for reason, count in summary.rejected.items():
         print(f"skipped {plural(count, 'sample')}: {reason}", file=sys.stderr)
     for name, value in (summary.validation or {}).items():
         print(f"held-out {name}: {value:.4f}")
-    print(f"Judge it: anomsynth eval all --data BENCHMARKS --checkpoint {summary.run} --out REPORT")
+    if summary.signal:
+        import signal
+
+        name = signal.Signals(summary.signal).name
+        print(f"Stopped by {name}; all is saved, and the same command goes on from there.", file=sys.stderr)
+        raise typer.Exit(128 + summary.signal)
+    print(then or f"Judge it: anomsynth eval all --data BENCHMARKS --checkpoint {summary.run} --out REPORT")

@@ -11,10 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-import cv2
 import numpy as np
 from isal import isal_zlib
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int32, Int64, UInt8
 from pydantic import Field, field_validator
 
 from pipelines.mixing import Base, Change
@@ -26,11 +25,13 @@ from shards.layouts.cityscapes import (
     CityscapesFrame,
     image_size,
     read_image,
+    read_instance_ids,
     read_label_ids,
     read_semantic,
     scan_cityscapes,
 )
 from shards.layouts.problem import Problem
+from shards.resize import resize_image, resize_labels
 from shards.rng import generator
 
 _KNOWN: Final = 8192
@@ -74,10 +75,17 @@ class FrameSource:
     fingerprint: Mapping[str, Any]
 
     @classmethod
-    def open(cls, root: Path, split: str, config: FrameConfig) -> FrameSource:
-        """Scan a Cityscapes folder; raises UserError where it is none."""
+    def open(cls, root: Path, split: str, config: FrameConfig, *, instances: bool = False) -> FrameSource:
+        """Scan a Cityscapes folder; raises UserError where it is none.
+
+        Args:
+            root: the folder.
+            split: of it.
+            config: of the recipe.
+            instances: whether instanceIds will be read, and so belong to what the set is made of.
+        """
         scan = scan_cityscapes(root, split)
-        return cls(split, scan.frames, scan.problems, config, _fingerprint(root, split, scan.frames))
+        return cls(split, scan.frames, scan.problems, config, _fingerprint(root, split, scan.frames, instances))
 
     def at(self, seed: int, recipe: str, index: int) -> CityscapesFrame:
         """The frame of sample `index`: the frames are walked in epochs, each in an order of its own."""
@@ -126,6 +134,10 @@ class FrameSource:
         """The labelIds, (H, W) uint8, 255 = license plate; BadInput where they are broken or absent."""
         return resize_labels(read_label_ids(frame), self.config.size)
 
+    def instance_ids(self, frame: CityscapesFrame) -> Int32[np.ndarray, "h w"]:
+        """The instanceIds, (H, W) int32; BadInput where they are broken or absent."""
+        return resize_labels(read_instance_ids(frame), self.config.size)
+
     def plan(self) -> dict[str, Any]:
         """What `--dry-run` says: frames, frames left out by reason, and the size of the samples."""
         reasons = sorted({problem.reason for problem in self.problems})
@@ -141,30 +153,6 @@ class FrameSource:
                 width, height = image_size(frame)
                 return f"{width}x{height}"
         return "unknown"
-
-
-def resize_image(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int] | None) -> UInt8[np.ndarray, "H W 3"]:
-    """Scale a picture to (width, height): averaging the pixels that merge, or bilinear where it grows."""
-    height, width = image.shape[:2]
-    if size is None or size == (width, height):
-        return image
-    shrinks = size[0] <= width and size[1] <= height
-    scaled: UInt8[np.ndarray, "H W 3"] = np.asarray(
-        cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.uint8
-    )
-    return scaled
-
-
-def resize_labels(labels: UInt8[np.ndarray, "h w"], size: tuple[int, int] | None) -> UInt8[np.ndarray, "H W"]:
-    """Scale a label map to (width, height): each pixel takes the label at its own centre."""
-    height, width = labels.shape
-    if size is None or size == (width, height):
-        return labels
-    # Not OpenCV's INTER_NEAREST, which takes the upper left neighbour and so shifts labels by half a pixel and more.
-    rows = (2 * np.arange(size[1]) + 1) * height // (2 * size[1])
-    columns = (2 * np.arange(size[0]) + 1) * width // (2 * size[0])
-    scaled: UInt8[np.ndarray, "H W"] = labels[rows[:, None], columns]
-    return scaled
 
 
 @lru_cache(maxsize=_KNOWN)
@@ -192,10 +180,13 @@ def _order(seed: int, recipe: str, epoch: int, frames: int) -> Int64[np.ndarray,
     return generator(seed, recipe, "order", epoch).permutation(frames)
 
 
-def _fingerprint(root: Path, split: str, frames: tuple[CityscapesFrame, ...]) -> dict[str, Any]:
+def _fingerprint(root: Path, split: str, frames: tuple[CityscapesFrame, ...], instances: bool) -> dict[str, Any]:
     """Names and sizes of the files that will be read: cheap, and changed by every likely accident."""
     files = [
-        path for frame in frames for path in (frame.image, frame.label_ids or frame.train_ids) if path is not None
+        path
+        for frame in frames
+        for path in (frame.image, frame.label_ids or frame.train_ids, frame.instance_ids if instances else None)
+        if path is not None
     ]
     sizes = {path.relative_to(root).as_posix(): path.stat().st_size for path in files}
     listing = os.fsencode("\n".join(f"{name} {size}" for name, size in sorted(sizes.items())))  # not all are text

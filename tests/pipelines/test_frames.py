@@ -11,9 +11,10 @@ import pytest
 
 from pipelines.recipe import Sources
 from pipelines.recipes.cityscapes import CityscapesConfig, CityscapesRecipe
-from pipelines.sources.frames import FrameConfig, FrameSource, resize_image, resize_labels
+from pipelines.sources.frames import FrameConfig, FrameSource
 from shards.config import resolve
 from shards.errors import BadInput, UserError
+from shards.resize import resize_image, resize_labels
 
 
 def test_every_epoch_walks_all_frames_in_an_order_of_its_own(make_cityscapes: Any) -> None:

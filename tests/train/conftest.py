@@ -1,8 +1,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,8 +18,12 @@ from shards.rng import generator
 from shards.sample import Sample
 from shards.writer import write_shard
 
+if TYPE_CHECKING:
+    from train.chain import Chain
+
 torch.set_num_threads(1)
 
+ROOT = Path(__file__).resolve().parents[2]
 WIDTH, HEIGHT, SIDE = 64, 32, 14
 
 
@@ -36,7 +45,7 @@ def tiny_sample(index: int, *, anomaly: bool = True, width: int = WIDTH, height:
     return Sample(f"tiny-{index:08d}", image, labels, semantic, meta=meta)
 
 
-def write_set(folder: Path, samples: Sequence[Sample]) -> Path:
+def write_set(folder: Path, samples: Sequence[Sample], sources: Mapping[str, Any] | None = None) -> Path:
     folder.mkdir(parents=True)
     record = write_shard(folder / "tiny-000000.tar", samples)
     rows = [{"key": sample.key, "frame": {"dataset": "tiny", "split": "train"}} for sample in samples]
@@ -44,7 +53,8 @@ def write_set(folder: Path, samples: Sequence[Sample]) -> Path:
     labels = np.stack([sample.anomaly for sample in samples])
     pixels = {name: int((labels == value).sum()) for name, value in (("known", 0), ("anomaly", 1), ("ignore", 255))}
     manifest = Manifest(
-        recipe="tiny", config={}, seed=0, count=len(samples), samples_per_shard=len(samples), tool={}, sources={},
+        recipe="tiny", config={}, seed=0, count=len(samples), samples_per_shard=len(samples), tool={},
+        sources=dict(sources or {}),
         shards=[record], pixels=pixels, rejects={},
     )  # fmt: skip
     write_manifest(folder, manifest)
@@ -61,6 +71,129 @@ def tiny_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_set(tmp_path_factory.mktemp("tiny") / "set", [tiny_sample(i, anomaly=i % 2 == 0) for i in range(10)])
 
 
+@pytest.fixture(scope="session")
+def write_shards() -> Callable[[Path, Sequence[Sample]], Path]:
+    return write_set
+
+
 @pytest.fixture
 def make_shards(tmp_path: Path) -> Callable[[Sequence[Sample]], Path]:
     return lambda samples: write_set(tmp_path / "made", samples)
+
+
+def fresh_chain(seed: int) -> Chain:
+    """A chain of untrained networks at 64x32."""
+    from train.chain import SegmenterInfo, make_chain
+    from train.checkpoint import NetworkInfo
+    from train.generators import Spade, SpadeInfo
+    from train.networks import build_network, build_segmenter
+    from train.networks.resynthesis import SpadeGenerator
+    from train.networks.weights import weights_sha256
+
+    size, device = (WIDTH, HEIGHT), torch.device("cpu")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        options: dict[str, Any] = {"width": 0.25, "input_size": list(size)}
+        segmenter = build_segmenter("lite", **options)
+        painting: dict[str, Any] = {"width": 0.125, "input_size": list(size)}
+        generator = build_network("spade", **painting)
+        assert isinstance(generator, SpadeGenerator)
+    info = SpadeInfo(network=NetworkInfo(name="spade", options=painting), sha256=weights_sha256(generator))
+    whole = SegmenterInfo(
+        network=NetworkInfo(name="lite", options=options),
+        input_size=size,
+        sha256=weights_sha256(segmenter),
+        saw=["a/b"],
+    )
+    return make_chain(segmenter, whole, Spade(generator, info, device), size=size, device=device)
+
+
+def enriched_set(folder: Path, chain: Chain, samples: Sequence[Sample]) -> Path:
+    """What `anomsynth enrich` leaves, without the command."""
+    rich = []
+    for sample in samples:
+        seen = chain.look(sample.image, key=sample.key)
+        rich.append(replace(sample, image=seen.pop("image"), extras=seen))
+    write_set(folder, rich, {"shards": {"sha256": ""}})
+    chain.save(folder / "chain")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def untrained() -> Callable[[int], Chain]:
+    return fresh_chain
+
+
+@pytest.fixture(scope="session")
+def make_enriched() -> Callable[[Path, Chain, Sequence[Sample]], Path]:
+    return enriched_set
+
+
+@pytest.fixture(scope="session")
+def enriched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three enriched sets, `void`, `mix` and `third`, with unequal shares of void."""
+    folder, chain = tmp_path_factory.mktemp("enriched"), fresh_chain(0)
+    for number, name in enumerate(("void", "mix", "third")):
+        samples = [tiny_sample(8 * number + i) for i in range(8)]
+        for i, sample in enumerate(samples):
+            sample.semantic[:, : 3 * i * number] = sample.anomaly[:, : 3 * i * number] = 255
+        enriched_set(folder / name, chain, samples)
+    return folder
+
+
+RANKS = """
+import functools, sys
+from pathlib import Path
+
+import torch
+
+from train import run
+
+torch.set_num_threads(1)
+run.Machine = functools.partial(run.Machine, log_every=1)
+shards, out = Path(sys.argv[1]), Path(sys.argv[2])
+"""
+"""Before the body of a script for `joint_curves`: every step is a row of the log."""
+
+
+@pytest.fixture
+def torchrun(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Start a script, or a program of the virtual environment, in two processes that know each other by gloo.
+
+    In one process it is started without `torchrun`.
+    """
+
+    def start(*command: object, processes: int = 2) -> subprocess.CompletedProcess[str]:
+        launcher = [sys.executable]
+        if processes > 1:
+            launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        return subprocess.run(
+            [*launcher, *map(str, command)],
+            cwd=tmp_path, env={**os.environ, "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, timeout=600,
+        )  # fmt: skip
+
+    return start
+
+
+@pytest.fixture
+def joint_curves(
+    torchrun: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> Callable[[str, Path], tuple[list[dict[str, float]], list[dict[str, float]]]]:
+    """Rows of the log of one process on the joint batch, and of two that share it.
+
+    The body of the script trains on the shard set `shards` and writes to the folder `out`.
+    """
+
+    def curves(body: str, shards: Path) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
+        script = tmp_path / "ranks.py"
+        script.write_text(RANKS + body)
+        found = []
+        for processes in (1, 2):
+            out = tmp_path / f"of-{processes}"
+            done = torchrun(script, shards, out, processes=processes)
+            assert done.returncode == 0, done.stderr
+            found.append([json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()])
+        return found[0], found[1]
+
+    return curves

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -235,3 +236,47 @@ def test_a_broken_sample_is_a_value(make_shards: Callable[[Sequence[Sample]], Pa
     assert batch.keys == ("s",)
     assert [reason for reason, _ in rejected] == ["label-values"]
     assert collate(items[1:]) == (None, rejected)
+
+
+def test_extras_are_cut_like_the_frame_and_its_labels() -> None:
+    plain = sample_of(64, 32)
+    entropy = plain.image[..., 2].copy()
+    maps = {"predicted": plain.semantic, "synthesis": plain.image, "entropy": entropy, "other": plain.anomaly}
+    stored = coded(replace(plain, extras=maps))
+    config = TrainConfig(scale=(0.5, 2.0), crop=(48, 24), flip=0.5, brightness=0.3, degrade=1.0)
+    quiet = TrainConfig(scale=(0.5, 2.0), crop=(48, 24), flip=0.5)
+    for place in range(8):
+        item = Augment(config, (64, 32), ["predicted", "synthesis", "entropy"])(stored, generator(0, place))
+        same = Augment(quiet, (64, 32))(stored, generator(0, place))
+        assert set(item.extras) == {"predicted", "synthesis", "entropy"}
+        np.testing.assert_array_equal(item.extras["predicted"], same.semantic)
+        np.testing.assert_array_equal(item.extras["synthesis"], same.image)  # no change of light
+        np.testing.assert_array_equal(item.extras["entropy"], same.image[..., 2])
+    with pytest.raises(BadInput, match="missing-member: s has no swapped"):
+        Augment(quiet, (64, 32), ["swapped"])(stored, generator(0))
+
+
+def test_batches_hold_extras_and_a_seed_of_each_sample(write_shards: Callable[..., Path], tmp_path: Path) -> None:
+    samples = []
+    for index in range(6):
+        one = sample_of(64, 32)
+        samples.append(replace(one, key=f"s-{index}", extras={"entropy": one.image[..., 0].copy()}))
+    folder = write_shards(tmp_path / "set", samples)
+    pool = TrainingPool([folder], TrainConfig(), input_size=(64, 32), seed=3, extras=["entropy"])
+
+    def seeds(batch_size: int, rank: int = 0, world: int = 1) -> list[int]:
+        steps = 6 // batch_size // world
+        sampler = EpochSampler(6, batch_size=batch_size, seed=pool.seed, rank=rank, world=world, steps=steps)
+        batches = [batch for batch, _ in stream(pool, sampler, collate)]
+        assert all(batch.extras["entropy"].shape == (len(batch.keys), 32, 64) for batch in batches)
+        return torch.cat([batch.seeds for batch in batches]).tolist()
+
+    joint = seeds(6)
+    assert len(set(joint)) == 6
+    assert seeds(3) == joint
+    assert [seeds(3, rank, 2) for rank in (0, 1)] == [joint[0::2], joint[1::2]]
+    (batch, _), *_ = stream(pool, EpochSampler(6, batch_size=6, seed=3, steps=1), collate)
+    parts = batch.parts(4)
+    assert [len(part.keys) for part in parts] == [1, 2, 1, 2]
+    for whole, pieces in zip(batch.tensors, zip(*(part.tensors for part in parts), strict=True), strict=True):
+        assert torch.equal(torch.cat(pieces), whole)

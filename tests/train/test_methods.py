@@ -1,27 +1,32 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
 from torch import nn
 
+from anomsynth.commands.training import segmenter as segmenter_command
 from shards.config import resolve
 from shards.errors import UserError
 from train.cards import METHOD_CARDS, NETWORK_CARDS
 from train.config import TrainConfig
 from train.data import Batch, TrainingPool
-from train.loop import make_optimizer
 from train.losses.known import known_cross_entropy
 from train.losses.ovr import top_k_ovr
 from train.methods import METHODS
-from train.methods.base import at_size, known_labels, let_learn
+from train.methods.base import Progress, Report, Task, at_size, known_labels, let_learn
 from train.methods.ovr import OvrConfig, finish
 from train.methods.ovr import prepare as prepare_ovr
 from train.methods.segmenter import SegmenterConfig, class_counts, class_weights
 from train.methods.segmenter import prepare as prepare_segmenter
-from train.networks import NETWORKS, SegmentationNetwork
+from train.networks import NETWORKS, SEGMENTERS, SegmentationNetwork, build_network, build_segmenter
+from train.networks.dissimilarity import DissimilarityNetwork
 from train.networks.erfnet import ERFNet
+from train.networks.resynthesis import SpadeGenerator
+from train.optimizers import segmenter_optimizer
 from train.schedule import learning_rate
 
 
@@ -40,7 +45,15 @@ def batch_of(n: int = 2, height: int = 16, width: int = 24, seed: int = 0) -> Ba
         anomaly=anomaly[torch.randint(0, 5, (n, height, width), generator=rng)],
         semantic=semantic[torch.randint(0, 20, (n, height, width), generator=rng)],
         padding=torch.zeros(n, height, width, dtype=torch.bool),
+        seeds=torch.arange(n),
     )
+
+
+def step_of(task: Task, batch: Batch) -> tuple[torch.Tensor, Report]:
+    """Loss and terms of the only phase of a step."""
+    (phase,) = task.step(task.modules, [batch], Progress(0, 1))
+    assert phase.optimizer == "network"
+    return phase.loss, phase.report
 
 
 class Fixed(SegmentationNetwork):
@@ -62,7 +75,29 @@ class Fixed(SegmentationNetwork):
 def test_cards_and_registries_agree() -> None:
     assert [card.name for card in METHOD_CARDS] == list(METHODS)
     assert [card.name for card in NETWORK_CARDS] == list(NETWORKS)
+    assert list(NETWORKS)[: len(SEGMENTERS)] == list(SEGMENTERS)
     assert all(method.card.name == name for name, method in METHODS.items())
+
+
+def test_only_segmenters_are_offered_as_segmenters() -> None:
+    command = get_type_hints(segmenter_command, include_extras=True)
+    assert set(get_args(get_args(command["network"])[0])) == set(SEGMENTERS)
+    for name in SEGMENTERS:
+        assert isinstance(build_segmenter(name, width=0.25), SegmentationNetwork)
+    with pytest.raises(UserError, match="Unknown segmenter 'spade'; known are: erfnet, lite"):
+        build_segmenter("spade")
+
+
+def test_networks_are_built_again_from_what_json_keeps() -> None:
+    mine = {"name": "lite", "options": {"width": 0.25, "input_size": [64, 32]}}
+    options = {"features": "segmenter", "segmenter": mine, "width": 0.25, "input_size": [64, 32]}
+    network = build_network("dissimilarity", **json.loads(json.dumps(options)))
+    assert isinstance(network, DissimilarityNetwork)
+    assert network.input_size == (64, 32)
+    generator = build_network("spade", width=0.125, input_size=[64, 32])
+    assert isinstance(generator, SpadeGenerator)
+    with pytest.raises(UserError, match="Unknown network 'pix2pix'; known are: erfnet, lite, dissimilarity, spade"):
+        build_network("pix2pix")
 
 
 def test_the_defaults_are_the_papers() -> None:
@@ -77,7 +112,7 @@ def test_the_ovr_step_is_its_equation(pool: TrainingPool) -> None:
     logits, batch = torch.randn(2, 20, 16, 24), batch_of()
     network = Fixed(logits.clone())
     config = OvrConfig(gamma=0.3, k=4, s=1.5, known=0.7)
-    loss, report = prepare_ovr(network, config, pool)(network, batch)
+    loss, report = step_of(prepare_ovr(network, config, [pool]), batch)
     first = logits[:, :19]
     semantic = batch.semantic.clone()
     semantic[batch.anomaly != 0] = 255
@@ -96,10 +131,10 @@ def test_void_pixels_and_the_void_output_get_exactly_no_gradient(pool: TrainingP
         (1.0, "logits", "labelled"),
     ):
         network = Fixed(torch.randn(2, 20, 16, 24))
-        step = prepare_ovr(network, OvrConfig(keep=keep, keep_kind=kind, keep_on=keep_on, k=19), pool)
+        task = prepare_ovr(network, OvrConfig(keep=keep, keep_kind=kind, keep_on=keep_on, k=19), [pool])
         with torch.no_grad():
             network.logits += 0.5 * torch.randn(2, 20, 16, 24)
-        loss, _ = step(network, batch)
+        loss, _ = step_of(task, batch)
         loss.backward()
         gradient = network.logits.grad
         assert gradient is not None
@@ -113,13 +148,13 @@ def test_void_pixels_and_the_void_output_get_exactly_no_gradient(pool: TrainingP
 
 def test_keep_compares_with_the_start_network(pool: TrainingPool) -> None:
     network = ERFNet(width=0.25)
-    step = prepare_ovr(network, OvrConfig(keep=2.0), pool)
+    task = prepare_ovr(network, OvrConfig(keep=2.0), [pool])
     batch = batch_of()
-    assert float(step(network, batch)[1]["keep"]) == pytest.approx(0.0, abs=1e-6)
+    assert float(step_of(task, batch)[1]["keep"]) == pytest.approx(0.0, abs=1e-6)
     with torch.no_grad():
         for parameter in network.part("head").parameters():
             parameter += 0.1 * torch.randn_like(parameter)
-    loss, report = step(network, batch)
+    loss, report = step_of(task, batch)
     assert float(report["keep"]) > 1e-4
     torch.testing.assert_close(loss.detach(), report["known"] + 0.05 * report["outlier"] + 2.0 * report["keep"])
 
@@ -130,9 +165,9 @@ def test_what_does_not_learn_is_frozen_and_in_eval_mode(which: str, batch_norm: 
     network = ERFNet(width=0.25)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     config = OvrConfig(trainable=which, batch_norm=batch_norm)
-    step = prepare_ovr(network, config, pool)
+    task = prepare_ovr(network, config, [pool])
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
-    loss, _ = step(network, batch_of())
+    loss, _ = step_of(task, batch_of())
     loss.backward()
     optimizer.step()
     part = {"head": "decoder.output_conv.", "decoder": "decoder.", "all": ""}[which]
@@ -165,8 +200,8 @@ def test_the_segmenter_leaves_anomalies_and_void_out(pool: TrainingPool) -> None
     batch = batch_of()
     for void_output in (False, True):
         network = Fixed(torch.randn(2, 20, 16, 24))
-        step = prepare_segmenter(network, SegmenterConfig(void_output=void_output), pool)
-        step(network, batch)[0].backward()
+        task = prepare_segmenter(network, SegmenterConfig(void_output=void_output), [pool])
+        step_of(task, batch)[0].backward()
         gradient = network.logits.grad
         assert gradient is not None
         at_pixels = gradient.movedim(1, -1).abs().sum(-1)
@@ -181,7 +216,7 @@ def test_padding_is_not_trained_as_void(pool: TrainingPool) -> None:
     for labels in (batch.anomaly, batch.semantic, batch.padding):
         labels[:, 10:] = 255
     network = Fixed(torch.randn(2, 20, 16, 24))
-    prepare_segmenter(network, SegmenterConfig(void_output=True), pool)(network, batch)[0].backward()
+    step_of(prepare_segmenter(network, SegmenterConfig(void_output=True), [pool]), batch)[0].backward()
     assert network.logits.grad is not None
     assert not network.logits.grad[:, :, 10:].any()
     assert network.logits.grad[:, 19, :10].any()
@@ -199,7 +234,7 @@ def test_averaging_takes_every_weight_part_of_the_way() -> None:
 
 def decayed(network: SegmentationNetwork, decay: float = 0.1) -> set[nn.Parameter]:
     """The weights that decay."""
-    groups = make_optimizer(network, TrainConfig(weight_decay=decay)).param_groups
+    groups = segmenter_optimizer(network, TrainConfig(weight_decay=decay)).param_groups
     assert {group["weight_decay"] for group in groups} == {decay, 0.0}
     assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
     return {weight for group in groups if group["weight_decay"] for weight in group["params"]}
@@ -216,7 +251,7 @@ def test_only_kernels_decay() -> None:
 
 def test_the_encoder_learns_at_a_rate_of_its_own() -> None:
     network = ERFNet(width=0.25)
-    groups = make_optimizer(network, TrainConfig(encoder_lr=0.1)).param_groups
+    groups = segmenter_optimizer(network, TrainConfig(encoder_lr=0.1)).param_groups
     slow = {weight for group in groups if group["factor"] == 0.1 for weight in group["params"]}
     assert slow == set(network.encoder.parameters())
     assert {group["factor"] for group in groups} == {0.1, 1.0}
@@ -231,7 +266,7 @@ def test_class_weights_are_inverse_square_roots(pool: TrainingPool) -> None:
     assert float(0.9 * weights[0] + 0.1 * weights[1]) == pytest.approx(1.0)
     assert set(weights[2:].tolist()) == {10.0}
     network = ERFNet(width=0.25, num_outputs=19)
-    loss, _ = prepare_segmenter(network, SegmenterConfig(class_weights="sqrt"), pool)(network, batch_of())
+    loss, _ = step_of(prepare_segmenter(network, SegmenterConfig(class_weights="sqrt"), [pool]), batch_of())
     assert float(loss.detach()) > 0
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from safetensors.torch import load_file
 
 from shards.errors import UserError
 from shards.sample import Sample
-from train.checkpoint import load_checkpoint, read_info
+from train.checkpoint import NetworkInfo, load_checkpoint, load_run, read_info, save_checkpoint
 from train.methods.ovr import OvrConfig
 from train.methods.segmenter import SegmenterConfig
 from train.networks.erfnet import ERFNet
@@ -420,12 +421,13 @@ def test_held_out_samples_that_cannot_be_read_are_counted(
 def test_a_run_that_dies_while_it_is_judged_goes_on_there(
     tiny_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from train import loop
+    from train import run
 
     def full(*arguments: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore of it")
 
-    monkeypatch.setattr(loop, "validate", full)
+    methods = {"segmenter": dataclasses.replace(run.METHODS["segmenter"], validate=full)}
+    monkeypatch.setattr(run, "METHODS", methods)
     with pytest.raises(UserError, match=r"Memory is exhausted \(CUDA .* 2 GiB\): the same command with fewer"):
         segmenter(tiny_shards, tmp_path / "run", val_shards=[tiny_shards])
     monkeypatch.undo()
@@ -459,6 +461,25 @@ def test_exhausted_memory_is_one_sentence(error: Exception, monkeypatch: pytest.
     error = RuntimeError("shapes do not fit")
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         predictor.predict(np.zeros((8, 16, 3), np.uint8), ["energy"])
+
+
+def test_a_run_of_another_network_is_loaded_and_is_no_segmenter(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from train import networks
+
+    monkeypatch.setattr(networks, "NETWORKS", {**networks.NETWORKS, "line": torch.nn.Linear})
+    made = torch.nn.Linear(3, 2)
+    built = NetworkInfo(name="line", options={"in_features": 3, "out_features": 2})
+    save_checkpoint(tmp_path, read_info(trained).model_copy(update={"network": built}), made)
+    network, info = load_run(tmp_path)
+    assert info.network == built
+    assert not network.training
+    assert torch.equal(network.weight, made.weight)
+    with pytest.raises(UserError, match="holds the network 'line' of `train segmenter`, which is no segmenter"):
+        load_checkpoint(tmp_path)
+    with pytest.raises(UserError, match="Network 'line' is no segmenter"):
+        networks.build_network("line", in_features=3, out_features=2)
 
 
 def test_a_run_of_a_version_with_another_field_is_refused(trained: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from shards.errors import UserError
-from train.networks import SegmentationNetwork, build_network
+from train.networks import SegmentationNetwork, build_segmenter
 from train.predictor import NetworkPredictor
 from train.views import Views, starts, view_logits
 
@@ -21,7 +21,7 @@ IMAGE = torch.rand(3, 32, 96, generator=torch.Generator().manual_seed(0))
 @pytest.fixture(scope="module", params=["lite", "erfnet"])
 def network(request: pytest.FixtureRequest) -> SegmentationNetwork:
     torch.manual_seed(0)
-    return build_network(request.param, width=0.25, input_size=(96, 32)).eval()
+    return build_segmenter(request.param, width=0.25, input_size=(96, 32)).eval()
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,20 @@ of the K most confident classes is pushed to "not". -log sigmoid(-x) = softplus(
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
+
+from train.ranks import total
 
 
 def top_k_ovr(
     logits: Float[Tensor, "n c h w"], outlier: Bool[Tensor, "n h w"], *, k: int = 5, s: float = 2.0
 ) -> Float[Tensor, ""]:
     """Mean of softplus(s z) over the outlier pixels and their K largest logits, in float32.
+
+    Under several processes the local sum by the joint count (`train/ranks.py`).
 
     Args:
         logits: of the known classes only; a void output must have been cut off.
@@ -37,7 +42,6 @@ def top_k_ovr(
         raise ValueError(f"k must be within 1..{classes}, got {k}")
     # (outliers, c): only the outliers go on, a few per cent of the pixels.
     at_outliers = logits.movedim(1, -1)[outlier].float()
-    if at_outliers.shape[0] == 0:
-        return logits.sum().float() * 0.0
     top = at_outliers.topk(k, dim=1, sorted=False).values
-    return functional.softplus(s * top).mean()
+    count = total(top.new_full((), top.numel(), dtype=torch.int64))
+    return functional.softplus(s * top).sum() / count.clamp(min=1)

@@ -1,16 +1,18 @@
-"""The contract of a method: prepare a network, then give the loss of each batch."""
+"""The contract of a method: prepare what learns, then give each step's losses, one optimiser's after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
 from shards.cards import Card
+from shards.coded import SampleSet
 from shards.labels import IGNORE, KNOWN
 from train.config import TrainConfig
 from train.data import Batch, TrainingPool
@@ -19,13 +21,65 @@ from train.networks.base import Part, SegmentationNetwork
 Report = Mapping[str, Float[Tensor, ""]]
 """Terms of the loss by name, detached, for the log."""
 
+Modules = Mapping[str, nn.Module]
+"""What learns, by name. `network` is what is exported (its moving average where there is one); the others only learn
+with it. Under several processes a module here is wrapped: its attributes are those of `ranks.bare(module)`."""
 
-Finish = Callable[[SegmentationNetwork, Mapping[str, Tensor], Any], None]
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One optimiser's update within a step.
+
+    Attributes:
+        optimizer: its key in `Task.optimizers`.
+        loss: the scalar to be minimised, float32; under several processes this process's share of the joint loss,
+            see `train/ranks.py`: the shares add up to it.
+        report: its terms, in shares like the loss; the same names at every step.
+    """
+
+    optimizer: str
+    loss: Float[Tensor, ""]
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands: `step` of `steps` is about to be taken, counted from 0."""
+
+    step: int
+    steps: int
+
+
+Step = Callable[[Modules, Sequence[Batch], Progress], Iterator[Phase]]
+"""(modules, one batch of each stream, progress) -> a generator of phases. After each yield the loop does the backward
+pass, the clipping and the optimiser's step, so what follows sees the new weights. With `accumulate` the generators of
+all parts of the batch go side by side: the first phase of each, one update, the second phase of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a method makes of a network and a configuration.
+
+    Attributes:
+        modules: what learns, `network` among them; the loop moves them to the device.
+        optimizers: by name; `network` is that of the main loss. Each group carries the `factor` of its learning rate
+            on the schedule's (`train/optimizers.py`).
+        step: gives the losses.
+    """
+
+    modules: dict[str, nn.Module]
+    optimizers: dict[str, torch.optim.Optimizer]
+    step: Step
+
+
+Finish = Callable[[Any, Mapping[str, Tensor], Any], None]
 """(network as it was tuned, state dict of the start network, config): changes the network in place."""
 
+Figures = tuple[dict[str, float], list[tuple[str, str]]]
+"""Figures by name, as fractions; (reason, detail) of the held-out samples that could not be read."""
 
-Step = Callable[[SegmentationNetwork, Batch], tuple[Tensor, Report]]
-"""(network, batch) -> (the scalar loss to be minimised, its terms); the loop does the rest."""
+Validate = Callable[[Any, Any, Sequence[SampleSet], torch.device], Figures]
+"""(network, config, held-out shard sets, device) -> figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +89,16 @@ class Method:
     Attributes:
         card: name and paper.
         config: the configuration class.
-        prepare: (network with its start weights, config, pool) -> step; says what learns and what stays.
+        prepare: (network with its start weights, config, one pool a stream) -> task; says what learns and what stays.
+            Fresh weights that it draws from torch's generator depend on the run's seed alone.
+        validate: judges the exported network on held-out shards after the last step.
         finish: what is done once after the last step; nothing without it.
     """
 
     card: Card
     config: type[TrainConfig]
-    prepare: Callable[[SegmentationNetwork, Any, TrainingPool], Step]
+    prepare: Callable[[Any, Any, Sequence[TrainingPool]], Task]
+    validate: Validate
     finish: Finish | None = None
 
 

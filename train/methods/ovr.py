@@ -18,7 +18,7 @@ Robust fine-tuning of zero-shot models, CVPR 2022; 1 in the paper.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -33,8 +33,11 @@ from train.config import TrainConfig
 from train.data import Batch, TrainingPool
 from train.losses.known import known_cross_entropy
 from train.losses.ovr import top_k_ovr
-from train.methods.base import Method, Report, Step, at_size, known_labels, let_learn
+from train.methods.base import Method, Modules, Phase, Progress, Task, at_size, known_labels, let_learn
 from train.networks.base import Part, SegmentationNetwork
+from train.optimizers import segmenter_optimizer
+from train.ranks import total
+from train.validate import validate_segmenter
 
 KeepKind = Literal["kl", "logits", "energy"]
 
@@ -74,14 +77,15 @@ class OvrConfig(TrainConfig):
     Wortsman et al., CVPR 2022): theta = (1 - a) theta_start + a theta_tuned; 1 keeps the tuned weights."""
 
 
-def prepare(network: SegmentationNetwork, config: OvrConfig, pool: TrainingPool) -> Step:
+def prepare(network: SegmentationNetwork, config: OvrConfig, pools: Sequence[TrainingPool]) -> Task:
     """Freeze all but the trainable part, and keep a copy of the start network where `keep` needs one."""
     start = copy.deepcopy(network).eval().requires_grad_(False) if config.keep else None
     let_learn(network, config.trainable, batch_norm=config.batch_norm, dropout=config.dropout)
 
-    def step(network: SegmentationNetwork, batch: Batch) -> tuple[Float[Tensor, ""], Report]:
+    def step(modules: Modules, batches: Sequence[Batch], progress: Progress) -> Iterator[Phase]:
+        (batch,) = batches
         images = batch.images
-        logits = network(images)[:, :NUM_CLASSES]
+        logits = modules["network"](images)[:, :NUM_CLASSES]
         size = (logits.shape[2], logits.shape[3])
         anomaly = at_size(batch.anomaly, size)
         known = known_cross_entropy(logits, known_labels(batch, size))
@@ -95,9 +99,9 @@ def prepare(network: SegmentationNetwork, config: OvrConfig, pool: TrainingPool)
             kept = distance(logits, before, pixels, config.keep_kind, balance=config.keep_balance)
             loss = loss + config.keep * kept
             report["keep"] = kept.detach()
-        return loss, report
+        yield Phase("network", loss, report)
 
-    return step
+    return Task({"network": network}, {"network": segmenter_optimizer(network, config)}, step)
 
 
 def distance(
@@ -110,6 +114,8 @@ def distance(
 ) -> Float[Tensor, ""]:
     """Mean distance of two networks' answers over some pixels, in float32; zero where there are none.
 
+    Under several processes the local sum by the joint sum of the weights (`train/ranks.py`).
+
     Args:
         logits: of the network that learns.
         before: of the network at the start.
@@ -119,8 +125,6 @@ def distance(
         balance: b of the weights n ** -b, n the pixels of the class that `before` gives a pixel; 0 is the plain mean.
     """
     now, then = (z.movedim(1, -1)[pixels].float() for z in (logits, before))
-    if now.shape[0] == 0:
-        return logits.sum().float() * 0.0
     if kind == "kl":
         given = functional.kl_div(now.log_softmax(1), then.log_softmax(1), reduction="none", log_target=True).sum(1)
     elif kind == "logits":
@@ -128,8 +132,9 @@ def distance(
     else:
         given = (now.logsumexp(1) - then.logsumexp(1)).square()
     classes = then.argmax(1)
-    weights = torch.bincount(classes).clamp(min=1).to(given.dtype).pow(-balance)[classes]
-    return (weights * given).sum() / weights.sum()
+    pixels_of = total(torch.bincount(classes, minlength=logits.shape[1]))
+    weights = pixels_of.clamp(min=1).to(given.dtype).pow(-balance)[classes]
+    return (weights * given).sum() / total(weights.sum()).clamp(min=1e-12)
 
 
 def finish(network: SegmentationNetwork, start: Mapping[str, Tensor], config: OvrConfig) -> None:
@@ -139,4 +144,4 @@ def finish(network: SegmentationNetwork, start: Mapping[str, Tensor], config: Ov
             tuned.copy_(torch.lerp(start[name], tuned, config.average))
 
 
-METHOD = Method(card=OVR, config=OvrConfig, prepare=prepare, finish=finish)
+METHOD = Method(card=OVR, config=OvrConfig, prepare=prepare, validate=validate_segmenter, finish=finish)

@@ -8,6 +8,7 @@ out (law 6), unless `void_output` asks for the twentieth output that some publis
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -22,8 +23,10 @@ from train.cards import SEGMENTER
 from train.config import TrainConfig
 from train.data import Batch, TrainingPool
 from train.losses.known import known_cross_entropy
-from train.methods.base import Method, Report, Step, at_size
+from train.methods.base import Method, Modules, Phase, Progress, Task, at_size
 from train.networks.base import SegmentationNetwork
+from train.optimizers import segmenter_optimizer
+from train.validate import validate_segmenter
 
 
 class SegmenterConfig(TrainConfig):
@@ -54,25 +57,28 @@ class SegmenterConfig(TrainConfig):
     needs it."""
 
 
-def prepare(network: SegmentationNetwork, config: SegmenterConfig, pool: TrainingPool) -> Step:
+def prepare(network: SegmentationNetwork, config: SegmenterConfig, pools: Sequence[TrainingPool]) -> Task:
     """Everything learns; batch norm and dropout are in training mode."""
     network.train().requires_grad_(True)
-    weights = class_weights(class_counts(pool)) if config.class_weights == "sqrt" else None
+    weights = class_weights(class_counts(pools[0])) if config.class_weights == "sqrt" else None
     outputs = network.num_outputs if config.void_output else NUM_CLASSES
     if weights is not None and outputs > NUM_CLASSES:
         weights = torch.cat([weights, torch.ones(1)])
+    if weights is not None:
+        weights = weights.to(next(network.parameters()).device)
 
-    def step(network: SegmentationNetwork, batch: Batch) -> tuple[Float[Tensor, ""], Report]:
-        logits = network(batch.images)[:, :outputs]
+    def step(modules: Modules, batches: Sequence[Batch], progress: Progress) -> Iterator[Phase]:
+        (batch,) = batches
+        logits = modules["network"](batch.images)[:, :outputs]
         semantic = batch.semantic.masked_fill(batch.anomaly == ANOMALY, IGNORE)
         if outputs > NUM_CLASSES:
             void = (semantic == IGNORE) & (batch.anomaly != ANOMALY) & ~batch.padding
             semantic = semantic.masked_fill(void, NUM_CLASSES)
         labels = at_size(semantic, (logits.shape[2], logits.shape[3]))
-        loss = known_cross_entropy(logits, labels, weights=None if weights is None else weights.to(logits.device))
-        return loss, {"known": loss.detach()}
+        loss = known_cross_entropy(logits, labels, weights=weights)
+        yield Phase("network", loss, {"known": loss.detach()})
 
-    return step
+    return Task({"network": network}, {"network": segmenter_optimizer(network, config)}, step)
 
 
 def class_counts(pool: TrainingPool, limit: int = 200) -> Int[Tensor, " 19"]:
@@ -96,4 +102,4 @@ def class_weights(counts: Int[Tensor, " 19"]) -> Float[Tensor, " 19"]:
     return (raw / (share * raw).sum().clamp(min=1e-6)).clamp(0.1, 10.0)
 
 
-METHOD = Method(card=SEGMENTER, config=SegmenterConfig, prepare=prepare)
+METHOD = Method(card=SEGMENTER, config=SegmenterConfig, prepare=prepare, validate=validate_segmenter)

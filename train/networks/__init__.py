@@ -1,22 +1,41 @@
-"""Networks by name. A network is a file here, a row in `NETWORKS` and a card in `train/cards.py`."""
+"""Networks by name. A network is a file here, a row in `NETWORKS` and a card in `train/cards.py`.
+
+A segmenter (an image in, a logit a class out) has its row in `SEGMENTERS`, which is part of `NETWORKS`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shards.errors import UserError
-from train.networks.base import Part, SegmentationNetwork
-from train.networks.erfnet import ERFNet
-from train.networks.lite import LiteFPN
+from torch import nn
+
+from train.networks.base import Encoder, Part, SegmentationNetwork
+from train.networks.dissimilarity import DissimilarityNetwork
+from train.networks.resynthesis import SpadeGenerator
+from train.networks.segmenters import SEGMENTERS, build_segmenter, construct
 from train.networks.weights import load_weights, read_weights
 
-__all__ = ["NETWORKS", "Part", "SegmentationNetwork", "build_network", "load_weights", "read_weights"]
+__all__ = [
+    "NETWORKS",
+    "SEGMENTERS",
+    "Encoder",
+    "Part",
+    "SegmentationNetwork",
+    "build_network",
+    "build_segmenter",
+    "load_weights",
+    "read_weights",
+]
 
-NETWORKS: Mapping[str, Callable[..., SegmentationNetwork]] = {"erfnet": ERFNet, "lite": LiteFPN}
+NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
+    **SEGMENTERS,
+    "dissimilarity": DissimilarityNetwork,
+    "spade": SpadeGenerator,
+}
 
 
-def build_network(name: str, **options: Any) -> SegmentationNetwork:
+def build_network(name: str, **options: Any) -> nn.Module:
     """A network with fresh weights from torch's global generator.
 
     Args:
@@ -26,10 +45,4 @@ def build_network(name: str, **options: Any) -> SegmentationNetwork:
     Raises:
         UserError: unknown name or option, or a value out of range.
     """
-    if name not in NETWORKS:
-        raise UserError(f"Unknown network {name!r}; known are: {', '.join(NETWORKS)}.")
-    try:
-        # Options come back from JSON, which has lists for tuples.
-        return NETWORKS[name](**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
-    except TypeError as error:
-        raise UserError(f"Network {name!r}: {error}.") from error
+    return construct(NETWORKS, "network", name, options)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shards.errors import UserError
-from train.networks.base import Part, SegmentationNetwork
+from train.networks.base import Encoder, Part, SegmentationNetwork
 
 # The published weights were trained with it: torch's 1e-5 takes the energy AP on AnomalyTrack from 61 to 26.
 BATCH_NORM_EPS = 1e-3
@@ -75,11 +75,14 @@ class NonBottleneck1D(nn.Module):
         return functional.relu(x + y)
 
 
-class Encoder(nn.Module):
-    """RGB to features at 1/8 of the input."""
+class ERFNetEncoder(Encoder):
+    """RGB to features at 1/2, 1/4 and 1/8 of the input; nothing is taken off the 0..1 of RGB."""
+
+    strides = (2, 4, 8)
 
     def __init__(self, narrow: int, middle: int, wide: int, dropout: float) -> None:
         super().__init__()
+        self.channels = (narrow, middle, wide)
         self.initial_block = Downsampler(3, narrow)
         self.layers = nn.ModuleList([Downsampler(narrow, middle)])
         # A tenth of the dropout of the deep blocks, as in the published recipe (.03 and .3).
@@ -87,12 +90,15 @@ class Encoder(nn.Module):
         self.layers.append(Downsampler(middle, wide))
         self.layers.extend(NonBottleneck1D(wide, dilation=d, dropout=dropout) for d in DILATIONS)
 
-    def forward(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h//8 w//8"]:
-        """Shapes as annotated."""
-        x = self.initial_block(x)
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[Tensor, ...]:
+        """The last map of each size: (n, channels[i], h / strides[i], w / strides[i])."""
+        x = self.initial_block(images)
+        maps = []
         for layer in self.layers:
+            if isinstance(layer, Downsampler):
+                maps.append(x)
             x = layer(x)
-        return x
+        return *maps, x
 
 
 class Decoder(nn.Module):
@@ -153,12 +159,12 @@ class ERFNet(SegmentationNetwork):
             raise UserError(f"ERFNet gives 19 outputs, or 20 with a void class, got num_outputs={num_outputs}.")
         self.num_outputs = num_outputs
         self.input_size = self.check_input(input_size)
-        self.encoder = Encoder(narrow, middle, wide, dropout)
+        self.encoder = ERFNetEncoder(narrow, middle, wide, dropout)
         self.decoder = Decoder(narrow, middle, wide, num_outputs)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
         """Logits at the size of the input; RGB in 0..1, no mean or deviation taken off."""
-        logits: Tensor = self.decoder(self.encoder(images))
+        logits: Tensor = self.decoder(self.encoder(images)[-1])
         return logits
 
     def part(self, which: Part) -> nn.Module:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shards.errors import UserError
-from train.networks.base import Part, SegmentationNetwork
+from train.networks.base import Encoder, Part, SegmentationNetwork
 
 
 class ConvBlock(nn.Sequential):
@@ -29,6 +29,44 @@ class ConvBlock(nn.Sequential):
             nn.BatchNorm2d(outputs),
             nn.ReLU(inplace=True),
         )
+
+
+class LiteEncoder(Encoder):
+    """RGB to features at 1/2, 1/4, 1/8 and 1/16 of the input."""
+
+    strides: tuple[int, ...] = (2, 4, 8, 16)
+
+    def __init__(self, half: int, quarter: int, deep: int) -> None:
+        super().__init__()
+        self.channels: tuple[int, ...] = (half, quarter, deep, deep)
+        stages = (
+            ConvBlock(3, half, stride=2),
+            nn.Sequential(ConvBlock(half, quarter, stride=2), ConvBlock(quarter, quarter)),
+            nn.Sequential(
+                ConvBlock(quarter, deep, stride=2),
+                *(ConvBlock(deep, deep, dilation=dilation) for dilation in (1, 2, 4)),
+            ),
+            nn.Sequential(
+                ConvBlock(deep, deep, stride=2),
+                *(ConvBlock(deep, deep, dilation=dilation) for dilation in (2, 4)),
+            ),
+        )
+        for i, stage in enumerate(stages):
+            self.add_module(str(i), stage)
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[Tensor, ...]:
+        """The four stages: (n, channels[i], h / strides[i], w / strides[i])."""
+        x = images - 0.5
+        maps = []
+        for stage in self.children():
+            x = stage(x)
+            maps.append(x)
+        return tuple(maps)
+
+    def keep_three(self) -> None:
+        """Take out the stage at 1/16."""
+        delattr(self, "3")
+        self.channels, self.strides = self.channels[:3], self.strides[:3]
 
 
 class PyramidDecoder(nn.Module):
@@ -44,7 +82,7 @@ class PyramidDecoder(nn.Module):
         self.lateral2 = nn.Conv2d(half, quarter, 1)
         self.classifier = nn.Conv2d(quarter, outputs, 1)
 
-    def forward(self, levels: list[Tensor]) -> Float[Tensor, "n c h w"]:
+    def forward(self, levels: tuple[Tensor, ...]) -> Float[Tensor, "n c h w"]:
         """Logits at the size of the first level."""
         at2, at4, at8, at16 = levels
         merged = functional.relu(_up(self.lateral16(at16), at8) + self.lateral8(at8))
@@ -85,30 +123,12 @@ class LiteFPN(SegmentationNetwork):
         self.num_outputs = num_outputs
         self.input_size = self.check_input(input_size)
         half, quarter, deep, middle = (round(channels * width) for channels in (24, 48, 96, 64))
-        self.encoder = nn.ModuleList(
-            [
-                ConvBlock(3, half, stride=2),
-                nn.Sequential(ConvBlock(half, quarter, stride=2), ConvBlock(quarter, quarter)),
-                nn.Sequential(
-                    ConvBlock(quarter, deep, stride=2),
-                    *(ConvBlock(deep, deep, dilation=dilation) for dilation in (1, 2, 4)),
-                ),
-                nn.Sequential(
-                    ConvBlock(deep, deep, stride=2),
-                    *(ConvBlock(deep, deep, dilation=dilation) for dilation in (2, 4)),
-                ),
-            ]
-        )
+        self.encoder = LiteEncoder(half, quarter, deep)
         self.decoder = PyramidDecoder((half, quarter, deep, deep), middle, num_outputs)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h//2 w//2"]:
         """Logits at half the size of the input; RGB in 0..1."""
-        levels = []
-        x = images - 0.5
-        for stage in self.encoder:
-            x = stage(x)
-            levels.append(x)
-        logits: Tensor = self.decoder(levels)
+        logits: Tensor = self.decoder(self.encoder(images))
         return logits
 
     def part(self, which: Part) -> nn.Module:

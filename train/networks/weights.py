@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from shards.errors import UserError
+from shards.writer import write_atomically
 
 SUFFIXES = (".pth", ".pt", ".safetensors")
 
@@ -69,6 +71,33 @@ def read_weights(file: Path) -> dict[str, Tensor]:
             "again, or save the state_dict of its network."
         ) from error
     return _state_dict(loaded, file)
+
+
+def save_weights(network: nn.Module, file: Path) -> None:
+    """Write the weights as safetensors, whole or not at all."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    write_atomically(file, save(weights))
+
+
+def weights_sha256(network: nn.Module) -> str:
+    """Checksum of the weights by name and value, whatever file they came from."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode() + bytes(1) + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def load_recorded(network: nn.Module, file: Path, sha256: str) -> None:
+    """Fill a network as `load_weights` does, and see that these are the weights on record.
+
+    Raises:
+        UserError: as `load_weights`, or `weights_sha256` is another one.
+    """
+    load_weights(network, file)
+    if weights_sha256(network) != sha256:
+        raise UserError(
+            f"{file} holds other weights than its folder has on record: type the command that made it again."
+        )
 
 
 def _state_dict(loaded: Any, file: Path) -> dict[str, Tensor]:

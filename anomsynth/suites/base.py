@@ -1,0 +1,109 @@
+"""What a suite is: stages that everything is made of, rows that are trained and judged, and what was published.
+
+All of it is said in the words of the command line, so whatever a suite does can be typed, changed and typed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+Figures = Mapping[str, tuple[float, float]]
+"""(AP, FPR95) in % by the title of a set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a call of `anomsynth reproduce` says; recorded, so that rows of one table are comparable.
+
+    Attributes:
+        toy: whether the world is drawn by the tool.
+        steps: of each row.
+        size: WIDTHxHEIGHT of what the network compares.
+        width: factor on the channels of the network.
+        samples: of each domain.
+        generator_steps: of the generator.
+        generator_width: factor on its channels.
+        cityscapes: folder of real frames; of the toy's without it.
+        coco: folder of real objects.
+        benchmarks: folders that are judged on.
+        segmenter: name of a network with weights; trained here without it.
+        weights: of the segmenter.
+        vgg: ImageNet weights of VGG16, for the published features.
+        device: auto, cpu or cuda.
+    """
+
+    toy: bool
+    steps: int
+    size: str
+    width: float
+    samples: int
+    generator_steps: int
+    generator_width: float
+    cityscapes: str = ""
+    coco: str = ""
+    benchmarks: tuple[str, ...] = ()
+    segmenter: str = ""
+    weights: str = ""
+    vgg: str = ""
+    device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One command.
+
+    Attributes:
+        name: for the log, unique in a suite.
+        words: behind `anomsynth`.
+        done: a file that the command leaves behind.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    done: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table.
+
+    Attributes:
+        name: as it is printed.
+        key: as its folder is called.
+        words: of the training command, which make the row what it is.
+        published: its figures in the paper.
+    """
+
+    name: str
+    key: str
+    words: tuple[str, ...]
+    published: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A table of a paper.
+
+    Attributes:
+        name: the word on the command line.
+        title: above the table.
+        source: where it was published.
+        sets: titles of the sets, by the name that results.json gives them.
+        score: which of a detector's scores is judged.
+        rows: from top to bottom.
+        prepare: (out, settings) -> what all rows share, in order.
+        train: (out, settings, row, seed, folder of the run) -> the row's training.
+        judge: (out, settings, folder of the run, folder of the report) -> its evaluation.
+    """
+
+    name: str
+    title: str
+    source: str
+    sets: Mapping[str, str]
+    score: str
+    rows: Sequence[Row]
+    prepare: Callable[[Path, Settings], Sequence[Stage]]
+    train: Callable[[Path, Settings, Row, int, Path], Stage]
+    judge: Callable[[Path, Settings, Path, Path], Stage]

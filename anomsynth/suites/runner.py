@@ -1,0 +1,155 @@
+"""Running a suite: commands one after the other, rows side by side, and whatever is done already left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from anomsynth.suites.base import Row, Settings, Stage, Suite
+from shards.errors import UserError
+from shards.progress import track
+from shards.writer import write_atomically
+
+SETTINGS: Final = "suite.json"
+ROWS: Final = "rows"
+LOGS: Final = "logs"
+COST: Final = "cost.json"
+
+
+@dataclass(slots=True)
+class Runner:
+    """One suite in one folder.
+
+    Attributes:
+        suite: the table.
+        out: where all of it lies.
+        settings: of this call.
+        jobs: rows that are made at a time.
+        running: commands that run now.
+    """
+
+    suite: Suite
+    out: Path
+    settings: Settings
+    jobs: int = 1
+    running: set[subprocess.Popen[bytes]] = field(default_factory=set)
+
+    def run(self, rows: Sequence[Row], seeds: Sequence[int]) -> None:
+        """Make what is missing.
+
+        Raises:
+            UserError: the folder holds the suite with other settings, or a command failed.
+        """
+        claim(self.out, self.suite, self.settings)
+        stages = [stage for stage in self.suite.prepare(self.out, self.settings) if not self.is_done(stage)]
+        for stage in track(stages, "preparing", total=len(stages), unit="stages"):
+            self.do(stage)
+        # Seed by seed, so that a whole table is there early.
+        tasks = [(row, seed) for seed in seeds for row in rows if not self.has(row, seed)]
+        for _ in track(self._side_by_side(tasks), "rows", total=len(tasks), unit="rows"):
+            pass
+
+    def mark(self, stage: Stage) -> Path:
+        """The file that says that a stage was finished."""
+        return self.out / LOGS / f"{stage.name}.done"
+
+    def is_done(self, stage: Stage) -> bool:
+        """Whether a stage was finished before, and what it made is still there."""
+        return self.mark(stage).is_file() and stage.done.is_file()
+
+    def has(self, row: Row, seed: int) -> bool:
+        """Whether a row was trained and judged with this seed."""
+        return (self.folder(row, seed) / COST).is_file()
+
+    def folder(self, row: Row, seed: int) -> Path:
+        """Where a row with a seed lies."""
+        return self.out / ROWS / f"{row.key}-seed{seed}"
+
+    def row(self, row: Row, seed: int) -> None:
+        """Train and judge one row; raises UserError where a command fails."""
+        folder = self.folder(row, seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        trained = self.do(self.suite.train(self.out, self.settings, row, seed, folder / "run"))
+        judged = self.do(self.suite.judge(self.out, self.settings, folder / "run", folder / "report"))
+        cost = {"train": trained, "judge": judged}
+        write_atomically(folder / COST, (json.dumps(cost, indent=2) + "\n").encode())
+
+    def do(self, stage: Stage) -> dict[str, float]:
+        """Run a command, its output in a log; what it took: seconds on the clock and of a processor.
+
+        Raises:
+            UserError: it failed; the last line that it printed is in the sentence.
+        """
+        log = self.out / LOGS / f"{stage.name}.txt"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        began = time.monotonic()
+        # -P: a folder of the user's called train, say, is not ours.
+        command = [sys.executable, "-P", "-m", "anomsynth", *stage.words]
+        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        environment = {**os.environ, **(one_thread if self.jobs > 1 else {})}
+        with log.open("ab") as file:
+            file.write(f"$ anomsynth {' '.join(stage.words)}\n".encode())
+            file.flush()
+            child = subprocess.Popen(command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=environment)
+            self.running.add(child)
+            _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+            self.running.discard(child)
+        if child.returncode != 0:
+            lines = log.read_text(errors="replace").strip().splitlines()
+            said = lines[-1].removeprefix("Error: ") if lines else "nothing"
+            raise UserError(f"{stage.name} failed: {said} All that it printed: {log}")
+        self.mark(stage).touch()
+        return {"seconds": time.monotonic() - began, "processor_seconds": usage.ru_utime + usage.ru_stime}
+
+    def _side_by_side(self, tasks: Sequence[tuple[Row, int]]) -> Iterator[None]:
+        """Rows as they get done; the first failure ends the others."""
+        with ThreadPoolExecutor(self.jobs) as pool:
+            waiting = list(tasks)
+            busy: set[Any] = set()
+            try:
+                while waiting or busy:
+                    while waiting and len(busy) < self.jobs:
+                        busy.add(pool.submit(self.row, *waiting.pop(0)))
+                    done, busy = wait(busy, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        future.result()
+                        yield
+            except BaseException:
+                for child in tuple(self.running):
+                    child.terminate()  # runs save where they are, and the same command goes on
+                raise
+
+
+def claim(out: Path, suite: Suite, settings: Settings) -> None:
+    """Record the settings of a new folder, or compare them with those of an old one.
+
+    Raises:
+        UserError: they differ, or the folder holds something else.
+    """
+    record = {"suite": suite.name, **json.loads(json.dumps(asdict(settings)))}
+    path = out / SETTINGS
+    if path.is_file():
+        try:
+            before = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise UserError(f"{path} is broken; choose another --out.") from error
+        names = [name for name in record if not isinstance(before, dict) or before.get(name) != record[name]]
+        if names:
+            raise UserError(
+                f"{out} holds rows that were made with another {', '.join(names)}; one table has one setting: choose "
+                "another --out."
+            )
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} holds something else; choose another --out.")
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())

@@ -1,0 +1,254 @@
+"""Runs of `train mgcda` and `train resynthesis`: what they leave, how they go on, what they refuse."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from shards.errors import UserError
+from shards.sample import Sample
+from train.chain import Chain, load_chain, read_chain
+from train.checkpoint import load_run, read_info
+from train.comparing import ComparingPredictor
+from train.data import TrainingPool, collate
+from train.loop import Machine, RunSummary
+from train.methods.mgcda import MgcdaConfig
+from train.methods.resynthesis import ResynthesisConfig
+from train.networks import build_network
+from train.networks.dissimilarity import network_inputs
+from train.networks.resynthesis import SpadeGenerator
+from train.predictor import predictor_from
+from train.run_mgcda import EXTRAS, train_mgcda
+from train.run_resynthesis import train_resynthesis
+
+CPU = torch.device("cpu")
+
+
+def learn(
+    enriched: Path, out: Path, *, stop_at: int | None = None, steps: int = 3, sets: Any = None, **fields: Any
+) -> RunSummary:
+    config = MgcdaConfig(**{"steps": steps, "batch": 2, "anchors": 5, **fields})
+    domains = sets or {"voidclass": [enriched / "void"], "anomalymix": [enriched / "mix"]}
+    machine = Machine(CPU, log_every=1, stop_at=stop_at)
+    return train_mgcda(domains, out, config=config, width=0.125, machine=machine)
+
+
+def curve(run: Path) -> list[dict[str, float]]:
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k not in ("samples_per_second", "data_wait")} for row in rows]
+
+
+def assert_same_run(one: Path, two: Path) -> None:
+    a, b = (load_file(run / "checkpoint.safetensors") for run in (one, two))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert curve(one) == curve(two)
+
+
+@pytest.fixture(scope="module")
+def trained(enriched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("mgcda") / "run"
+    learn(enriched, out)
+    return out
+
+
+def test_interrupted_anywhere_the_run_is_the_same(trained: Path, enriched: Path, tmp_path: Path) -> None:
+    for stop in (1, 2, None):
+        summary = learn(enriched, tmp_path / "run", stop_at=stop)
+    assert summary.finished
+    assert_same_run(trained, tmp_path / "run")
+    terms = {"step", "lr", "loss", "classifiers_loss", "ce", "feature", "output", "contrast"}
+    assert [set(row) for row in curve(trained)] == [terms] * 3
+
+
+def test_a_generator_goes_on_as_if_it_had_not_stopped(tiny_shards: Path, tmp_path: Path) -> None:
+    for name, stops in (("whole", [None]), ("parts", [1, 2, None])):
+        for stop in stops:
+            config = ResynthesisConfig(steps=3, batch=2)
+            machine = Machine(CPU, log_every=1, stop_at=stop)
+            train_resynthesis([tiny_shards], tmp_path / name, config=config, width=0.125, machine=machine)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    assert set(curve(tmp_path / "whole")[0]) == {"step", "lr", "loss", "discriminator_loss", "gan", "matching"}
+    network, info = load_run(tmp_path / "whole")
+    assert isinstance(network, SpadeGenerator)
+    assert info.input_size == (64, 32)
+    assert set(load_file(tmp_path / "whole" / "checkpoint.safetensors")) == set(network.state_dict())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"oda": False, "fda": False, "contrastive": "none"}, {"adversary": "reversal"}, {"data": "mix"}],
+    ids=["all", "none", "reversal", "mix"],
+)
+def test_what_only_helped_to_learn_is_not_exported(fields: dict[str, Any], enriched: Path, tmp_path: Path) -> None:
+    learn(enriched, tmp_path / "run", steps=1, **fields)
+    info = read_info(tmp_path / "run")
+    expected = build_network("dissimilarity", **info.network.options).state_dict()
+    found = load_file(tmp_path / "run" / "checkpoint.safetensors")
+    assert {name: tuple(value.shape) for name, value in found.items()} == {
+        name: tuple(value.shape) for name, value in expected.items()
+    }
+    assert info.saw == ["a/b", "tiny/train"]
+
+
+def test_the_run_holds_its_chain(trained: Path, enriched: Path) -> None:
+    assert read_chain(trained / "chain") == read_chain(enriched / "void" / "chain")
+    assert sorted(path.name for path in (trained / "chain").iterdir()) == [
+        "chain.json",
+        "generator.safetensors",
+        "segmenter.safetensors",
+    ]
+    predictor = predictor_from(checkpoint=trained, device="cpu")
+    assert isinstance(predictor, ComparingPredictor)
+    assert predictor.score_names == ("anomaly", "ensemble")
+    assert predictor.describe["method"] == "mgcda"
+    assert predictor.describe["chain"] == load_chain(trained / "chain", CPU).describe
+
+
+def test_it_starts_from_the_segmenters_encoder(enriched: Path, tmp_path: Path) -> None:
+    learn(enriched, tmp_path / "run", steps=2, stop_at=0)
+    found = load_file(tmp_path / "run" / "checkpoint.safetensors")
+    segmenter = load_file(enriched / "void" / "chain" / "segmenter.safetensors")
+    copied = {name.removeprefix("encoder.features."): value for name, value in found.items() if ".features." in name}
+    assert len(copied) > 4
+    assert all(torch.equal(value, segmenter[name]) for name, value in copied.items())
+
+
+def test_a_network_sees_at_test_time_what_it_saw_in_training(
+    trained: Path,
+    untrained: Callable[[int], Chain],
+    make_enriched: Callable[[Path, Chain, Sequence[Sample]], Path],
+    make_sample: Callable[..., Sample],
+    tmp_path: Path,
+) -> None:
+    sample = make_sample(40)
+    folder = make_enriched(tmp_path / "set", untrained(0), [sample])
+    pool = TrainingPool([folder], MgcdaConfig(flip=0), input_size=(64, 32), seed=0, extras=EXTRAS)
+    batch, _ = collate([pool[0]])
+    assert batch is not None
+    network, _ = load_run(trained)
+    with torch.inference_mode():
+        expected = network(*network_inputs(batch.pixels, batch.extras)).logits.softmax(1)[0, 1].numpy()
+    predictor = predictor_from(checkpoint=trained, device="cpu")
+    found = predictor.predict(sample.image, ["anomaly", "ensemble"], semantic=True)
+    np.testing.assert_array_equal(found.scores["anomaly"], expected)
+    assert found.semantic is not None
+    np.testing.assert_array_equal(found.semantic, batch.extras["predicted"][0])
+
+    entropy = batch.extras["entropy"][0].numpy().astype(np.float32) / np.float32(255)
+    mixed = np.float32(0.75) * expected + np.float32(0.25) * entropy
+    np.testing.assert_array_equal(found.scores["ensemble"], mixed)
+    orders = [np.argsort(score, axis=None, kind="stable") for score in found.scores.values()]
+    assert not np.array_equal(*orders)
+
+    larger = np.repeat(np.repeat(sample.image, 2, 0), 2, 1)
+    assert predictor.predict(larger, ["ensemble"]).scores["ensemble"].shape == (64, 128)
+    assert set(predictor.predict(larger, ["ensemble"]).scores) == {"ensemble"}
+
+
+def test_held_out_enriched_shards_are_judged(enriched: Path, tmp_path: Path) -> None:
+    config = MgcdaConfig(steps=1, batch=2, anchors=5)
+    domains = {"voidclass": [enriched / "void"], "anomalymix": [enriched / "mix"]}
+    summary = train_mgcda(
+        domains, tmp_path / "run", config=config, width=0.125, machine=Machine(CPU), val_shards=[enriched / "third"]
+    )
+    assert summary.validation is not None
+    assert set(summary.validation) == {"anomaly_AP", "anomaly_FPR95"}
+    assert all(0 < value <= 1 for value in summary.validation.values())
+
+
+RANKS = """
+from train.loop import Machine
+from train.methods.mgcda import MgcdaConfig
+from train.run_mgcda import train_mgcda
+
+config = MgcdaConfig(steps=20, batch=4, anchors=5, lr=1e-3)
+domains = {"voidclass": [shards / "void"], "anomalymix": [shards / "mix"]}
+train_mgcda(domains, out, config=config, width=0.125, machine=Machine(torch.device("cpu"), log_every=1))
+"""
+
+
+def test_two_processes_learn_what_one_does(
+    enriched: Path, joint_curves: Callable[[str, Path], tuple[list[dict[str, float]], ...]]
+) -> None:
+    alone, together = joint_curves(RANKS, enriched)
+    assert [row["step"] for row in together] == [*range(1, 21)]
+    for one, two in zip(alone, together, strict=True):
+        for term in ("loss", "classifiers_loss", "ce", "feature", "output", "contrast"):
+            assert two[term] == pytest.approx(one[term], rel=1e-5, abs=1e-9), (one["step"], term)
+
+
+def refused(match: str, domains: Mapping[str, Sequence[Path]], out: Path, **options: Any) -> None:
+    with pytest.raises(UserError, match=match) as said:
+        train_mgcda(domains, out, **{"width": 0.125, "machine": Machine(CPU), **options})
+    assert "\n" not in str(said.value)
+    assert not out.exists()
+
+
+def test_sets_that_do_not_fit_are_one_sentence_and_leave_nothing(
+    enriched: Path,
+    tiny_shards: Path,
+    untrained: Callable[[int], Chain],
+    make_enriched: Callable[[Path, Chain, Sequence[Sample]], Path],
+    make_sample: Callable[..., Sample],
+    tmp_path: Path,
+) -> None:
+    out, void = tmp_path / "run", [enriched / "void"]
+    refused("set is not enriched: `anomsynth enrich", {"voidclass": void, "anomalymix": [tiny_shards]}, out)
+    other = make_enriched(tmp_path / "other", untrained(1), [make_sample(0)])
+    refused("were enriched by different chains", {"voidclass": void, "anomalymix": [other]}, out)
+    refused("were enriched by different chains", {"a": void, "b": [enriched / "mix"]}, out, val_shards=[other])
+    refused(
+        r"enriched at 64x32, so input_size cannot be 128x64",
+        {"a": void, "b": [enriched / "mix"]},
+        out,
+        config=MgcdaConfig(input_size=(128, 64)),
+    )
+    refused("needs at least two domains, got voidclass", {"voidclass": void, "anomalymix": []}, out)
+    known = make_enriched(tmp_path / "known", untrained(0), [make_sample(0, anomaly=False)])
+    refused("There is no anomaly pixel in .*known", {"voidclass": void, "anomalymix": [known]}, out)
+    shutil.copytree(enriched / "mix", tmp_path / "bare")
+    shutil.rmtree(tmp_path / "bare" / "chain")
+    refused(r"no chain/chain\.json in .*bare", {"voidclass": void, "anomalymix": [tmp_path / "bare"]}, out)
+
+
+def test_weights_that_do_not_fit_are_one_sentence_and_leave_nothing(enriched: Path, tmp_path: Path) -> None:
+    out, domains = tmp_path / "run", {"a": [enriched / "void"], "b": [enriched / "mix"]}
+    wrong = enriched / "void" / "chain" / "segmenter.safetensors"
+    refused("ImageNet weights of vgg16 fit width 1 alone", domains, out, vgg=wrong)
+    refused("does not hold torchvision's weights of vgg16", domains, out, vgg=wrong, width=1.0)
+    refused("give --features vgg16", domains, out, vgg=wrong, features="segmenter")
+    shutil.copytree(enriched / "void", tmp_path / "void")
+    shutil.copy(enriched / "void" / "chain" / "generator.safetensors", tmp_path / "void/chain/segmenter.safetensors")
+    refused("does not hold weights of LiteFPN", {"a": [tmp_path / "void"], "b": [enriched / "mix"]}, out)
+
+
+def test_another_run_is_refused_and_keeps_its_chain(
+    trained: Path,
+    untrained: Callable[[int], Chain],
+    make_enriched: Callable[[Path, Chain, Sequence[Sample]], Path],
+    make_sample: Callable[..., Sample],
+    enriched: Path,
+    tmp_path: Path,
+) -> None:
+    others = {
+        name: [make_enriched(tmp_path / name, untrained(1), [make_sample(i) for i in range(start, start + 2)])]
+        for name, start in (("voidclass", 0), ("anomalymix", 2))
+    }
+    shutil.copytree(trained, tmp_path / "finished")
+    learn(enriched, tmp_path / "unfinished", stop_at=1)
+    for name in ("finished", "unfinished"):
+        before = {path.name: path.read_bytes() for path in (tmp_path / name / "chain").iterdir()}
+        with pytest.raises(UserError, match=rf"{name} run with another"):
+            learn(enriched, tmp_path / name, sets=others)
+        assert before == {path.name: path.read_bytes() for path in (tmp_path / name / "chain").iterdir()}
+    assert math.isfinite(learn(enriched, tmp_path / "unfinished").loss or math.nan)
