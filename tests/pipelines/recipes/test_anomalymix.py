@@ -468,17 +468,6 @@ def test_catalogue() -> None:
     assert find_preset("anomalymix", None) == {}
 
 
-def test_presets_paste_what_is_small(sources: Sources) -> None:
-    fields = {**PRESETS["pebal"], "unit": "object", "min_area": 0, "probability": 1.0}
-    recipe = AnomalyMix.open(AnomalyMixConfig(**fields), sources)
-    small = AnomalyMix.open(AnomalyMixConfig(**{**fields, "scale": (1.0,)}), sources)
-    for index in range(6):  # in frames 64 pixels high, native objects are 1 to 4 pixels large
-        for mixed in (make(recipe, 0, index), make(small, 0, index)):
-            assert len(mixed.meta["objects"]) == 1
-            assert 1 <= mixed.meta["objects"][0]["pixels"] <= 4
-            assert not mixed.meta["rejected"]
-
-
 @pytest.mark.real
 @pytest.mark.parametrize("preset", [None, *PRESETS])
 def test_real_mixes(shared: Path, preset: str | None) -> None:
