@@ -287,8 +287,8 @@ def check_anomalies(sets: Sequence[ShardSet | DeltaSet]) -> None:
     if not any(map(_has_anomalies, sets)):
         names = ", ".join(str(found.folder) for found in sets)
         raise UserError(
-            f"There is no anomaly pixel in {names or 'no folder at all'}, so there is nothing to learn; `anomsynth build "
-            "anomalymix` makes shards with anomalies."
+            f"There is no anomaly pixel in {names or 'no folder at all'}, so there is nothing to learn; "
+            "`anomsynth build anomalymix` makes shards with anomalies."
         )
 
 
