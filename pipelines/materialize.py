@@ -247,6 +247,8 @@ class Materialized:
 @lru_cache(maxsize=2)
 def _indexed(path: Path, record: ShardRecord) -> dict[str, Entry]:
     """The samples of a tar by key; BadInput where it is not the one on record."""
+    if path.exists() and not path.is_file():  # whoever opens a pipe waits for ever
+        raise BadInput("bad-tar", f"{path.name} is no file")
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != record.sha256:
             raise BadInput("checksum", f"{path.name} has another sha256 than its manifest says")

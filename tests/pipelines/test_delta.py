@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 import tarfile
@@ -295,4 +296,13 @@ def test_more_samples_than_there_are(tmp_path: Path, sources: Sources) -> None:
     manifest = read_manifest(delta).model_copy(update={"count": 10**14})
     write_manifest(delta, manifest)
     with pytest.raises(UserError, match=f"its manifest speaks of {10**14} samples"):
+        materialize(delta, sources.cityscapes, tmp_path / "out")
+
+
+def test_pipes_are_not_waited_for(tmp_path: Path, sources: Sources) -> None:
+    _, delta = both(mix(sources), tmp_path)
+    shard = min(delta.glob("*.tar"))
+    shard.unlink()
+    os.mkfifo(shard)
+    with pytest.raises(UserError, match=rf"is damaged: {shard.name} is no file"):
         materialize(delta, sources.cityscapes, tmp_path / "out")
