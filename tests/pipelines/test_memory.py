@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.engine import build
-from pipelines.finish import _Rows
+from pipelines.finish import ListedRows
 from pipelines.recipe import Recipe, Sources
 from pipelines.recipes.cityscapes import CityscapesConfig, CityscapesRecipe
 from shards.rows import read_rows
@@ -48,7 +48,7 @@ def test_memory_stays_flat(tmp_path: Path, sources: Sources) -> None:
 
 def test_rows_are_read_anew(tmp_path: Path, sources: Sources) -> None:
     build(CityscapesRecipe.open(CityscapesConfig(), sources), tmp_path / "out", count=7)
-    rows = _Rows(tmp_path / "out" / "samples.jsonl", 7)
+    rows = ListedRows(tmp_path / "out" / "samples.jsonl", 7)
     listed = read_rows(tmp_path / "out")
     assert list(rows) == list(rows) == listed
     assert len(rows) == 7

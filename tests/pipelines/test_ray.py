@@ -29,6 +29,7 @@ import os, sys, tempfile
 from pathlib import Path
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["RAY_raylet_start_wait_time_s"] = "120"  # on a busy machine a node takes its time
 from pipelines.engine import build
 from pipelines.recipe import Sources
 from pipelines.recipes.anomalymix import AnomalyMix, AnomalyMixConfig
