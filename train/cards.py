@@ -82,7 +82,10 @@ MGCDA = Card(
     venue="ACM Multimedia",
     year=2023,
     url="https://arxiv.org/abs/2308.08696",
-    needs=("enriched voidclass and anomalymix shards (`anomsynth enrich`)",),
+    needs=(
+        "enriched voidclass and anomalymix shards (`anomsynth enrich`)",
+        "at test time a segmenter and a generator before the network",
+    ),
 )
 
 NETWORK_CARDS = (ERFNET, LITE, DISSIMILARITY, SPADE)
