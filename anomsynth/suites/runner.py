@@ -91,14 +91,14 @@ class Runner:
         log = self.out / LOGS / f"{stage.name}.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
-        # -P: a folder of the user's called train, say, is not ours.
-        command = [sys.executable, "-P", "-m", "anomsynth", *stage.words]
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         environment = {**os.environ, **(one_thread if self.jobs > 1 else {})}
         with log.open("ab") as file:
             file.write(f"$ anomsynth {' '.join(stage.words)}\n".encode())
             file.flush()
-            child = subprocess.Popen(command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=environment)
+            child = subprocess.Popen(
+                command_of(stage), stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=environment
+            )
             self.running.add(child)
             _, status, usage = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)
@@ -127,6 +127,11 @@ class Runner:
                 for child in tuple(self.running):
                     child.terminate()  # runs save where they are, and the same command goes on
                 raise
+
+
+def command_of(stage: Stage) -> list[str]:
+    """The command of a stage; -P: a folder of the user's called train, say, is not ours."""
+    return [sys.executable, "-P", "-m", "anomsynth", *stage.words]
 
 
 def claim(out: Path, suite: Suite, settings: Settings) -> None:

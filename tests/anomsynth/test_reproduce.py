@@ -1,0 +1,202 @@
+"""Tables of papers by one command: what is run, what is left alone, what is said and printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anomsynth.suites import SUITES
+from anomsynth.suites.base import Row, Settings, Stage, Suite
+from anomsynth.suites.mgcda_table3 import ROWS, SETS, SUITE
+from anomsynth.suites.runner import COST, LOGS, Runner
+from anomsynth.suites.table import cost_of, table_of
+from eval.report.grid import markdown
+from shards.errors import UserError
+
+SETTINGS = Settings(
+    toy=True, steps=3, size="64x32", width=0.25, samples=4, generator_steps=2, generator_width=0.25, device="cpu"
+)
+PUBLISHED = {"RoadAnomaly": (38.21, 64.75)}
+
+
+def script(out: Path, name: str, text: str) -> Stage:
+    """A stage that is no command of ours: `python -m anomsynth` is replaced by `python -c` below."""
+    return Stage(name, (text,), out / f"{name}.made")
+
+
+def small(tmp_path: Path, rows: tuple[Row, ...], **stages: Callable[..., str]) -> Suite:
+    """A suite whose commands append to a list of what was run."""
+    note = f"open({str(tmp_path / 'ran')!r}, 'a').write"
+
+    def made(out: Path, name: str, key: str) -> Stage:
+        extra = stages.get(key, lambda *_: "pass")(out, name)
+        text = f"{note}({name!r} + '\\n'); {extra}; open({str(out / f'{name}.made')!r}, 'w')"
+        return script(out, name, text)
+
+    def judge(out: Path, settings: Settings, run: Path, report: Path) -> Stage:
+        name = f"judge-{run.parent.name}"
+        number = float(run.parent.name[-1])
+        metrics = {"AP": 0.4 + number / 10, "FPR95": 0.2}
+        results = {"sets": {"RoadAnomaly_jpg": {"scores": {"anomaly": {"metrics": metrics}}}}}
+        path = str(report)
+        write = (
+            f"import os; os.makedirs({path!r}); open({path + '/results.json'!r}, 'w').write({json.dumps(results)!r})"
+        )
+        return Stage(name, (f"{note}({name!r} + '\\n'); {write}",), report / "results.json")
+
+    return Suite(
+        name="small",
+        title="Small",
+        source="nobody",
+        sets={"RoadAnomaly_jpg": "RoadAnomaly"},
+        score="anomaly",
+        rows=rows,
+        prepare=lambda out, settings: [made(out, "world", "world"), made(out, "shards", "shards")],
+        train=lambda out, settings, row, seed, run: made(out, f"{row.key}-seed{seed}", row.key),
+        judge=judge,
+    )
+
+
+@pytest.fixture
+def words_are_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages hold Python instead of words of the command line."""
+    monkeypatch.setattr("anomsynth.suites.runner.command_of", lambda stage: ["python3", "-c", *stage.words])
+
+
+A, B = Row("A", "a", (), PUBLISHED), Row("B", "b", (), PUBLISHED)
+
+
+def ran(tmp_path: Path) -> list[str]:
+    return (tmp_path / "ran").read_text().splitlines()
+
+
+@pytest.mark.usefixtures("words_are_python")
+def test_what_is_done_is_left_alone(tmp_path: Path) -> None:
+    suite = small(tmp_path, (A, B))
+    runner = Runner(suite, tmp_path / "out", SETTINGS)
+    runner.run([A], range(1))
+    assert ran(tmp_path) == ["world", "shards", "a-seed0", "judge-a-seed0"]
+    Runner(suite, tmp_path / "out", SETTINGS, jobs=2).run([A, B], range(2))
+    assert ran(tmp_path)[:4] == ["world", "shards", "a-seed0", "judge-a-seed0"]
+    assert sorted(ran(tmp_path)[4:]) == sorted(
+        ["a-seed1", "b-seed0", "b-seed1", "judge-a-seed1", "judge-b-seed0", "judge-b-seed1"]
+    )
+    (tmp_path / "out" / "rows" / "b-seed1" / COST).unlink()
+    (tmp_path / "out" / "shards.made").unlink()
+    (tmp_path / "out" / "rows" / "b-seed1" / "report" / "results.json").unlink()
+    (tmp_path / "out" / "rows" / "b-seed1" / "report").rmdir()
+    Runner(suite, tmp_path / "out", SETTINGS).run([A, B], range(2))
+    assert ran(tmp_path)[10:] == ["shards", "b-seed1", "judge-b-seed1"]
+    trained, judged = cost_of(runner, [A, B], range(2))
+    assert trained > 0
+    assert judged > 0
+
+
+@pytest.mark.usefixtures("words_are_python")
+def test_the_table(tmp_path: Path) -> None:
+    runner = Runner(small(tmp_path, (A, B)), tmp_path / "out", SETTINGS)
+    runner.run([A], range(3))
+    printed = markdown([table_of(runner, [A, B], range(3), note="A note.")])
+    # AP 40, 50, 60: mean 50, standard deviation 10; FPR95 is 20 in all.
+    assert "| A | ours, 3 of 3 seeds | 50.00 ± 10.00 | 20.00 ± 0.00 |" in printed
+    assert "| published | 38.21 | 64.75 |" in printed
+    assert "| B | ours, 0 of 3 seeds | - | - |" in printed
+    assert "A note." in printed
+
+
+@pytest.mark.usefixtures("words_are_python")
+def test_a_command_that_fails_is_one_sentence(tmp_path: Path) -> None:
+    suite = small(tmp_path, (A, B), b=lambda out, name: "import sys; sys.exit('Error: there is no room')")
+    with pytest.raises(UserError, match=r"b-seed0 failed: there is no room All that it printed: .*b-seed0\.txt"):
+        Runner(suite, tmp_path / "out", SETTINGS, jobs=2).run([A, B], range(1))
+    assert "sys.exit" in (tmp_path / "out" / LOGS / "b-seed0.txt").read_text()
+    Runner(small(tmp_path, (A, B)), tmp_path / "out", SETTINGS).run([A, B], range(1))  # and goes on from there
+    assert ran(tmp_path).count("world") == 1
+
+
+@pytest.mark.usefixtures("words_are_python")
+def test_one_folder_one_setting(tmp_path: Path) -> None:
+    suite = small(tmp_path, (A,))
+    Runner(suite, tmp_path / "out", SETTINGS).run([A], range(1))
+    with pytest.raises(UserError, match=r"another steps, width; one table has one setting"):
+        Runner(suite, tmp_path / "out", replace(SETTINGS, steps=4, width=1.0)).run([A], range(1))
+    with pytest.raises(UserError, match="another suite"):
+        Runner(replace(suite, name="other"), tmp_path / "out", SETTINGS).run([A], range(1))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine").touch()
+    with pytest.raises(UserError, match="holds something else"):
+        Runner(suite, tmp_path / "other", SETTINGS).run([A], range(1))
+
+
+def test_published_figures() -> None:
+    """Table 3 of the paper: AP and FPR95 on LostAndFound, Static, RoadAnomaly."""
+    table = {
+        "voidclass": (60.58, 31.02, 66.44, 25.59, 38.21, 64.75),
+        "anomalymix": (18.45, 40.52, 77.87, 19.41, 33.82, 65.45),
+        "mix": (56.71, 37.90, 67.61, 22.17, 34.45, 65.81),
+        "oda": (67.29, 38.20, 74.63, 23.36, 43.01, 55.59),
+        "fda": (68.99, 25.39, 76.56, 21.95, 45.24, 56.33),
+        "dls": (70.20, 25.76, 78.05, 26.12, 46.17, 53.89),
+        "pcl": (71.55, 24.73, 77.95, 24.15, 46.87, 51.23),
+        "cpcl": (72.30, 22.15, 78.79, 17.15, 47.95, 48.29),
+        "cacl": (74.71, 19.08, 80.90, 22.72, 50.35, 42.19),
+    }
+    found = {row.key: tuple(figure for title in SETS.values() for figure in row.published[title]) for row in ROWS}
+    assert found == table
+    assert list(SUITES) == [SUITE.name] == ["mgcda-table3"]
+
+
+def test_rows_are_what_they_are_called(run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The words of every row through the command line, to the configuration that is trained."""
+    import train.run_mgcda
+
+    seen: list[Mapping[str, Any]] = []
+
+    def catch(domains: Any, out: Path, *, config: Any, width: float, seed: int, **_: Any) -> None:
+        seen.append({**config.model_dump(), "width": width, "seed": seed})
+        raise UserError("enough")
+
+    monkeypatch.setattr(train.run_mgcda, "train_mgcda", catch)
+    for row in ROWS:
+        run(*SUITE.train(tmp_path, SETTINGS, row, 7, tmp_path / "run").words)
+    assert len(seen) == len(ROWS)
+    told = [tuple(s[name] for name in ("data", "batch", "oda", "fda", "dls", "contrastive")) for s in seen]
+    assert told == [
+        ("voidclass", 8, False, False, False, "none"),
+        ("anomalymix", 8, False, False, False, "none"),
+        ("mix", 8, False, False, False, "none"),
+        ("multi-domain", 4, True, False, False, "none"),
+        ("multi-domain", 4, True, True, False, "none"),
+        ("multi-domain", 4, True, True, True, "none"),
+        ("multi-domain", 4, True, True, True, "pcl"),
+        ("multi-domain", 4, True, True, True, "cpcl"),
+        ("multi-domain", 4, True, True, True, "cacl"),
+    ]
+    assert {(s["steps"], s["width"], s["seed"]) for s in seen} == {(3, 0.25, 7)}
+    rest = [
+        {k: v for k, v in s.items() if k not in ("data", "batch", "oda", "fda", "dls", "contrastive")} for s in seen
+    ]
+    assert all(one == rest[0] for one in rest)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "or --toy for a world drawn here"),
+        (("--toy", "--coco", "c"), "--toy draws its own world"),
+        (("--toy", "--row", "cackl"), "There is no row 'cackl'; they are: voidclass, anomalymix, mix, oda"),
+        (("--toy", "--segmenter", "erfnet"), "--segmenter NAME and --weights FILE belong together"),
+        (("--toy", "--vgg", "nowhere.pth"), "--vgg nowhere.pth: there is no such file"),
+        (("--toy", "--size", "12"), "Cannot read the size '12'"),
+    ],
+)
+def test_wrong_words(run: Any, tmp_path: Path, words: tuple[str, ...], sentence: str) -> None:
+    outcome = run("reproduce", "mgcda-table3", "--out", tmp_path / "out", *words)
+    assert outcome.status == 1
+    assert sentence in " ".join(outcome.err.split())
+    assert not (tmp_path / "out").exists()
