@@ -55,7 +55,7 @@ ORDINARY = [
 ]
 
 
-@pytest.mark.parametrize("options", ORDINARY, ids=str)
+@pytest.mark.parametrize("options", ORDINARY, ids="+".join)
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (16, 16), (37, 50), (64, 33), (70, 90)])
 def test_upper_rows_are_those_of_the_whole(
     height: int, width: int, options: dict[str, Any], capfd: pytest.CaptureFixture[str]
