@@ -36,7 +36,7 @@ from pipelines.folder import (
     shard_tasks,
 )
 from pipelines.pool import run_here
-from pipelines.ray_engine import run_on_ray
+from pipelines.ray_engine import import_ray, run_on_ray
 from pipelines.recipe import Recipe
 from pipelines.work import Job
 from shards.codec import encode_json
@@ -76,6 +76,7 @@ class BuildSummary:
         missing: shards that other calls still have to make: the set is not complete.
         bytes: size of all these shards.
         seconds: how long this call took.
+        made: samples that this call made or tried to make, without those of finished shards.
         complete: the set was complete before; nothing was done.
         dry_run: nothing was done, on request.
     """
@@ -90,6 +91,7 @@ class BuildSummary:
     missing: int = 0
     bytes: int = 0
     seconds: float = 0.0
+    made: int = 0
     complete: bool = False
     dry_run: bool = False
 
@@ -135,6 +137,8 @@ def build(
         KeyboardInterrupt: after the workers stopped; the same call resumes.
     """
     start = time.monotonic()
+    if engine == "ray":
+        import_ray()  # a dry run, too, says that it is missing
     count = recipe.default_count if count is None else count
     for name, value in (("count", count), ("workers", workers), ("samples per shard", samples_per_shard)):
         if value is not None and value < 1:
@@ -171,13 +175,14 @@ def build(
             todo = [task for task in mine if task not in done]
             _run(job, todo, workers, engine)
             resumed = len(mine) - len(todo)
+            made = sum(task.last - task.first for task in todo)
             missing = 0 if some is None else missing_shards(out, tasks)
             if missing or not claim.whole():
-                return _part(out, plan, mine, start, resumed=resumed, missing=missing)
+                return _part(out, plan, mine, start, resumed=resumed, missing=missing, made=made)
             manifest = finish(recipe, out, plan, tasks, created=claim.created)
     except OSError as error:
         raise UserError(_what_failed(out, error)) from error
-    return _summary(out, plan, manifest, start, resumed=resumed)
+    return _summary(out, plan, manifest, start, resumed=resumed, made=made)
 
 
 def _repair(
@@ -263,7 +268,14 @@ def _estimate(coder: Coder | DeltaCoder, count: int, samples_per_shard: int) -> 
 
 
 def _part(
-    out: Path, plan: Mapping[str, Any], mine: Sequence[ShardTask], start: float, *, resumed: int, missing: int
+    out: Path,
+    plan: Mapping[str, Any],
+    mine: Sequence[ShardTask],
+    start: float,
+    *,
+    resumed: int,
+    missing: int,
+    made: int,
 ) -> BuildSummary:
     """What a call did that did not complete the set."""
     notes = noted(out, mine).values()
@@ -280,6 +292,7 @@ def _part(
         missing=missing,
         bytes=sum(note.record.bytes for note in notes),
         seconds=time.monotonic() - start,
+        made=made,
     )
 
 
@@ -290,6 +303,7 @@ def _summary(
     start: float,
     *,
     resumed: int = 0,
+    made: int = 0,
     repaired: tuple[str, ...] | None = None,
     complete: bool = False,
 ) -> BuildSummary:
@@ -303,5 +317,6 @@ def _summary(
         repaired=repaired,
         bytes=sum(shard.bytes for shard in manifest.shards),
         seconds=time.monotonic() - start,
+        made=made,
         complete=complete,
     )
