@@ -8,8 +8,10 @@ import typer
 
 from anomsynth import __version__
 from anomsynth.commands import build, catalogue, delta, evaluate, look, reproduce, resynthesis, training, world
+from anomsynth.usage import Outline
 
 app = typer.Typer(
+    cls=Outline,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

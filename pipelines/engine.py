@@ -27,7 +27,7 @@ from pipelines.delta import DeltaCoder
 from pipelines.finish import finish
 from pipelines.folder import Claim, claimed, clear_unless_used, finished_build, reopened
 from pipelines.pool import run_here
-from pipelines.ray_engine import run_on_ray
+from pipelines.ray_engine import import_ray, run_on_ray
 from pipelines.recipe import Recipe
 from pipelines.repair import repair_records
 from pipelines.tasks import ShardTask, missing_shards, noted, shard_tasks
@@ -71,6 +71,7 @@ class BuildSummary:
         bytes: size of all these shards.
         pixels: of a complete set by anomaly label: known, anomaly, ignore.
         seconds: how long this call took.
+        made: samples that this call made or tried to make, without those of finished shards.
         complete: the set was complete before; nothing was done.
         dry_run: nothing was done, on request.
     """
@@ -87,6 +88,7 @@ class BuildSummary:
     bytes: int = 0
     pixels: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    made: int = 0
     complete: bool = False
     dry_run: bool = False
 
@@ -132,6 +134,8 @@ def build(
         KeyboardInterrupt: after the workers stopped; the same call resumes.
     """
     start = time.monotonic()
+    if engine == "ray":
+        import_ray()  # a dry run, too, says that it is missing
     count = recipe.default_count if count is None else count
     for name, value in (("count", count), ("workers", workers), ("samples per shard", samples_per_shard)):
         if value is not None and value < 1:
@@ -189,18 +193,18 @@ def _made(
     mine = tasks if some is None else some
     done = noted(job.out, mine)
     todo = [task for task in mine if task not in done]
-    resumed = len(mine) - len(todo)
+    resumed, made = len(mine) - len(todo), sum(task.last - task.first for task in todo)
     _run(job, todo, workers, engine)
     finished = claim.overtaken()
     if some is not None and finished is None:
-        part = _part(job.out, job.plan, some, start, resumed=resumed)
+        part = _part(job.out, job.plan, some, start, resumed=resumed, made=made)
         missing = missing_shards(job.out, tasks)  # the last thing: whoever makes them counts after that
         if missing:
             return replace(part, missing=missing)
         finished = claim.alone()
     if finished is None:
         finished = finish(job.recipe, job.out, job.plan, tasks, created=claim.created)
-    return _summary(job.out, job.plan, finished, start, resumed=resumed)
+    return _summary(job.out, job.plan, finished, start, resumed=resumed, made=made)
 
 
 def _repair(
@@ -287,7 +291,7 @@ def _estimate(coder: Coder | DeltaCoder, count: int, samples_per_shard: int) -> 
 
 
 def _part(
-    out: Path, plan: Mapping[str, Any], mine: Sequence[ShardTask], start: float, *, resumed: int
+    out: Path, plan: Mapping[str, Any], mine: Sequence[ShardTask], start: float, *, resumed: int, made: int
 ) -> BuildSummary:
     """What a call did that did not complete the set."""
     notes = noted(out, mine).values()
@@ -303,6 +307,7 @@ def _part(
         resumed=resumed,
         bytes=sum(note.record.bytes for note in notes),
         seconds=time.monotonic() - start,
+        made=made,
     )
 
 
@@ -313,6 +318,7 @@ def _summary(
     start: float,
     *,
     resumed: int = 0,
+    made: int = 0,
     repaired: tuple[str, ...] | None = None,
     complete: bool = False,
 ) -> BuildSummary:
@@ -328,5 +334,6 @@ def _summary(
         bytes=sum(shard.bytes for shard in manifest.shards),
         pixels=manifest.pixels,
         seconds=time.monotonic() - start,
+        made=made,
         complete=complete,
     )

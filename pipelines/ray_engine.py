@@ -38,7 +38,7 @@ def run_on_ray(job: Job, tasks: Sequence[ShardTask], workers: int | None) -> Non
     """
     if not tasks:
         return
-    ray = _ray()
+    ray = import_ray()
     started = not ray.is_initialized()
     if started:
         try:
@@ -58,7 +58,8 @@ def run_on_ray(job: Job, tasks: Sequence[ShardTask], workers: int | None) -> Non
             ray.shutdown()
 
 
-def _ray() -> Any:
+def import_ray() -> Any:
+    """The package; UserError where it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before the import: Ray reports on itself otherwise
     try:
         import ray  # type: ignore[import-not-found, unused-ignore]

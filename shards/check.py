@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from shards.errors import BadInput, UserError
 from shards.layouts import cityscapes, coco
@@ -90,10 +90,19 @@ def check_cityscapes(root: Path, *, decode: bool) -> CheckReport:
     return CheckReport(tuple(facts), tuple(problems))
 
 
+_NAMED: Final = 8
+"""Frames that are named in a line of the table."""
+
+
 def _label_ids(frames: Sequence[cityscapes.CityscapesFrame]) -> str:
-    """How many frames have them, and who misses them where none has."""
-    count = sum(frame.label_ids is not None for frame in frames)
-    return str(count) if count else "0; `build voidclass` needs them, the other builds do not"
+    """How many frames have them, which do not, and who misses them."""
+    absent = [frame.id for frame in frames if frame.label_ids is None]
+    if not absent:
+        return str(len(frames))
+    if len(absent) == len(frames):
+        return "0; `build voidclass` needs them, the other builds do not"
+    named = ", ".join(absent[:_NAMED]) + (f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else "")
+    return f"{len(frames) - len(absent)}; `build voidclass` leaves out those without: {named}"
 
 
 def check_coco(root: Path, *, decode: bool) -> CheckReport:

@@ -7,9 +7,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from shards.coded import MAX_PIXELS
 from shards.errors import UserError
@@ -85,14 +86,59 @@ def resolve(
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        if not where:  # of several fields together: the sentence names them, the input would be all that was given
-            raise UserError(f"The configuration does not fit together: {said}.") from error
-        if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
-            raise UserError(f"There is no field {where!r}. {_meant(where, kind.model_fields)}") from error
-        raise UserError(f"Field {where!r}: {said} (got {first['input']!r}).") from error
+        raise UserError(_sentence(kind, error)) from error
+
+
+def option_of(info: FieldInfo) -> str | None:
+    """The option of the command line that sets a field, such as ``--license-filter``; None: only --set does."""
+    extra = info.json_schema_extra
+    return str(extra["option"]) if isinstance(extra, dict) and "option" in extra else None
+
+
+_BRANCH: Final = re.compile(r"(literal|tuple|list|constrained|function|none|str|int|float|bool)\b")
+"""How pydantic names the alternatives of a field, which nobody typed."""
+_NOT_A_LIST: Final = ("tuple_type", "missing", "too_long", "too_short")
+
+
+def _sentence(kind: type[Config], error: ValidationError) -> str:
+    """What is wrong, of the first field that is: its alternatives all complain, the one that fits best says most."""
+    errors = error.errors()
+    about = [one for one in errors if one["loc"][:1] == errors[0]["loc"][:1]]
+    worst = max(about, key=lambda one: (len(one["loc"]), one["type"] != "literal_error"))
+    said, got = worst["msg"].removeprefix("Value error, "), worst["input"]
+    if not worst["loc"]:  # of several fields together: the sentence names them, the input would be all that was given
+        return f"The configuration does not fit together: {said}."
+    name, *inner = worst["loc"]
+    info = kind.model_fields.get(str(name))
+    if info is None:
+        return f"There is no field {name!r}. {_meant(str(name), kind.model_fields)}"
+    absent = worst["type"] == "missing" and not inner  # the field, not a value of it
+    if worst["type"] in _NOT_A_LIST and not absent and (form := _form(info)):
+        said, inner = form, []
+        got = got if worst["type"] != "missing" else list(got)
+    elif worst["type"] == "dict_type":
+        said = 'write names with their values, such as {"dog": 2}'
+    parts = [f"value {part + 1}" if isinstance(part, int) else f"{part!r}" for part in inner if not _is_branch(part)]
+    option = option_of(info)
+    where = ", ".join([f"{name!r}{f' ({option})' if option else ''}", *parts])
+    return f"Field {where}: {said} (got {got!r})."
+
+
+def _is_branch(part: int | str) -> bool:
+    return isinstance(part, str) and _BRANCH.match(part) is not None
+
+
+def _form(info: FieldInfo) -> str:
+    """How a field of several values is written, by its default; empty where it is none."""
+    forms = [form for form in (info.annotation, *get_args(info.annotation)) if get_origin(form) is tuple]
+    if not forms:
+        return ""
+    values = get_args(forms[0])
+    fixed = Ellipsis not in values
+    what = "two numbers" if fixed and len(values) == 2 else f"{len(values)} values" if fixed else "a list"
+    default = info.default if isinstance(info.default, tuple) and info.default else ()
+    such = f", such as {json.dumps(default[:4], separators=(',', ':'))}" if default else " in square brackets"
+    return f"write {what}{such}"
 
 
 def _meant(name: str, fields: Iterable[str]) -> str:

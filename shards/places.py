@@ -28,7 +28,14 @@ from shards.errors import UserError
 _URL: Final = re.compile(r"^([a-z][a-z0-9+.-]+)://(.*)$", re.IGNORECASE)
 _COLLAPSED: Final = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]+):/(?!/)")
 _OBJECT_STORES: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "oci"})
-_EXTRAS: Final = {"s3": "s3", "s3a": "s3"}
+_PACKAGES: Final = {
+    **dict.fromkeys(("s3", "s3a"), "'anomsynth[s3]'"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("abfs", "abfss", "az"), "adlfs"),
+    "oss": "ossfs",
+    "oci": "ocifs",
+}
+"""What opens each kind of store, as pip knows it."""
 _CHANGED: Final = ("LastModified", "last_modified", "mtime", "created")
 """What stores call the time of a file's last change."""
 _HEADER: Final = 1 << 16
@@ -236,8 +243,8 @@ def _store(path: RemotePath) -> tuple[Any, str]:
     try:
         store, inner = fsspec.core.url_to_fs(str(path))
     except ImportError as error:
-        extra = f"pip install 'anomsynth[{_EXTRAS[kind]}]'" if kind in _EXTRAS else str(error).rstrip(".")
-        raise UserError(f"{kind}:// URLs need one more package: {extra}.") from error
+        how = f"pip install {_PACKAGES[kind]}" if kind in _PACKAGES else str(error).rstrip(".")
+        raise UserError(f"{kind}:// URLs need one more package: {how}.") from error
     except ValueError as error:
         raise UserError(f"{path}: nothing here opens {kind}:// URLs; give a folder, or such as s3://.") from error
     return store, inner

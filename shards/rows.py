@@ -52,6 +52,11 @@ def categories_of(item: Row) -> tuple[str, ...]:
     return tuple(str(item.get("category", "")).split("+"))
 
 
+def has_anomaly(row: Row) -> bool:
+    """Whether a sample shows an anomaly: a pasted object, or, where none is on record, one pixel of its labels."""
+    return bool(objects_of(row)) or bool(row.get("pixels", {}).get("anomaly", 0))
+
+
 def _read(path: Path, reason: str, is_row: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     try:

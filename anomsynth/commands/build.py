@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -142,7 +141,7 @@ def voidclass(
     stored = {"image_format": image_format, "quality": quality}
     way["dry_run"] = dry_run
     summary = _build("voidclass", preset, sources, out, fields, stored, config, overrides, {**plan, **way})
-    if not summary.dry_run and not summary.missing:
+    if summary.whole:
         _print_shares(summary)
 
 
@@ -193,6 +192,13 @@ def anomalymix(
     dry_run: DryRun = False,
 ) -> None:
     """COCO objects, cut by their masks, scaled and pasted into street frames, are the anomalies.
+
+    How they are mixed are fields, set with --set field=value; docs/mixing.md explains them all. The most useful:
+    * objects=[1,3] how many, probability=0.5 in how many samples, long_side=[0.03,0.3] how large
+
+    * placement=road where they stand, occlusion=true what stands in front of them
+
+    * blend=feather soft edges, style=reinhard colours like the frame's
 
     Examples:
     * anomsynth build anomalymix --coco COCO --cityscapes CITYSCAPES --out mix
@@ -250,6 +256,7 @@ def _build(
         shareable: refuse what may not be passed on, and tell what remains restricted.
     """
     from anomsynth.commands.delta import print_terms, refuse_unshareable
+    from anomsynth.commands.summary import print_summary
     from pipelines.coding import Packing
     from pipelines.engine import build
     from pipelines.recipe import Sources
@@ -271,15 +278,16 @@ def _build(
     if shareable:
         refuse_unshareable(resolved, stored["layout"])
     way["shards"] = parse_shards(way["shards"])
+    target = destination(out)
     folders: dict[str, Any] = {
         name: located(word) if name in ("cityscapes", "coco") else word for name, word in sources.items()
     }
-    target = located(out)
     opened = entry.open(resolved, Sources(**folders))
     summary = build(opened, target, packing=resolve(Packing, options=stored), **way)
-    print_summary(summary)
+    inputs = opened.plan()
+    print_summary(summary, inputs.get("sample_size") or inputs["cityscapes"]["size"])
     if shareable and summary.whole:
-        print_terms(target, opened.plan()["coco"]["left_out"]["no-derivatives"])
+        print_terms(target, inputs["coco"]["left_out"]["no-derivatives"], resolved.model_dump()["unit"])
     return summary
 
 
@@ -293,11 +301,25 @@ def _print_shares(summary: BuildSummary) -> None:
     print(f"Anomalies are {share:.1%} of the labelled pixels; SynBoost's published class weights imply {implied}.")
 
 
+def destination(text: str) -> Path:
+    """The folder or URL of a set to be made.
+
+    Raises:
+        UserError: a URL of a kind that cannot be opened here, or one that is gone when the command ends.
+    """
+    from shards.errors import UserError
+    from shards.places import located
+
+    if text.lower().startswith("memory:"):
+        raise UserError(f"--out {text} would be gone as soon as this command ends: give a folder, or such as s3://.")
+    return located(text)
+
+
 def parse_shards(text: str | None) -> tuple[int | None, int | None] | None:
     """The two ends of a range such as 100:200, :200 or 100:.
 
     Raises:
-        UserError: it has another form.
+        UserError: it has another form, or is empty.
     """
     if text is None:
         return None
@@ -307,38 +329,10 @@ def parse_shards(text: str | None) -> tuple[int | None, int | None] | None:
 
         raise UserError(f"Cannot read the shards {text!r}: write them like 100:200, which is 100 to 199.")
     first, last = (int(word) if word else None for word in match.groups())
+    if last is not None and (first or 0) >= last:
+        from shards.errors import UserError
+
+        raise UserError(
+            f"--shards {text} is empty: the second number is not made; {last}:{last + 1} is shard {last}."
+        )
     return first, last
-
-
-def print_summary(summary: BuildSummary) -> None:
-    """The plan of a dry run, or what was made and what was left out."""
-    import json
-
-    from shards.plural import plural
-
-    if summary.dry_run:
-        print(json.dumps(summary.plan, indent=2))
-        count, shards, size = (summary.plan[key] for key in ("count", "shards", "estimated_bytes"))
-        made = f"{plural(count, 'sample')} in {plural(shards, 'shard')}"
-        sentence = f"This would make {made}, about {size / 1e6:.1f} MB; nothing was touched."
-        print(sentence, file=sys.stderr)
-        return
-    made = f"{plural(summary.samples, 'sample')} in {plural(summary.shards, 'shard')}"
-    if summary.complete:
-        print(f"{summary.out} is complete already: {made}.")
-        return
-    if summary.repaired is not None:
-        names = ", ".join(summary.repaired)
-        print(f"Made again: {names}." if names else f"Nothing to repair: {made}, all as their manifest says.")
-        return
-    rate = summary.samples / max(summary.seconds, 1e-9)
-    print(
-        f"Made {made}, {summary.bytes / 1e6:.1f} MB, in {summary.seconds:.1f} s ({rate:.1f} samples/s): {summary.out}"
-    )
-    if summary.resumed:
-        print(f"{summary.resumed} of the shards were finished by an earlier call.")
-    if summary.missing:
-        left = plural(summary.missing, "shard of the set is", "shards of the set are")
-        print(f"{left} still to be made; then it is complete.")
-    for reason, number in sorted(summary.skipped.items()):
-        print(f"  left out, {reason}: {number}")

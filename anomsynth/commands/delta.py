@@ -28,15 +28,17 @@ def materialize(
 
     Example: `anomsynth materialize DELTA --cityscapes CITYSCAPES --out mix`
     """
+    from anomsynth.commands.summary import print_summary
     from pipelines.materialize import materialize as lay
     from shards.manifest import read_manifest
     from shards.places import located
 
+    target = build.destination(out)
     source = located(delta)
     summary = lay(
         source,
         located(folder),
-        located(out),
+        target,
         workers=workers,
         engine=engine,
         shards=build.parse_shards(shards),
@@ -44,7 +46,7 @@ def materialize(
         strict=strict,
         dry_run=dry_run,
     )
-    build.print_summary(summary)
+    print_summary(summary)
     made_with, here = read_manifest(source).tool, summary.plan["tool"]
     others = [f"{name} {here.get(name)} (then {then})" for name, then in made_with.items() if here.get(name) != then]
     if others:
@@ -60,8 +62,8 @@ def refuse_unshareable(config: Config, layout: str) -> None:
         raise UserError("--shareable needs --layout delta: frames of Cityscapes may not be passed on, nor mixes.")
     if fields.get("licences") not in ("derivatives-allowed", "commercial-allowed"):
         raise UserError(
-            f"--shareable leaves out what forbids altered copies, and licences={fields.get('licences')} does not: "
-            "leave that away, or use commercial-allowed."
+            f"--shareable leaves out what forbids altered copies, and licences={fields.get('licences')} "
+            "(--license-filter) does not: leave that away, or use commercial-allowed."
         )
     if fields.get("occlusion"):
         raise UserError(
@@ -69,12 +71,13 @@ def refuse_unshareable(config: Config, layout: str) -> None:
         )
 
 
-def print_terms(out: Path, left_out: int) -> None:
-    """What of a shareable set remains non-commercial.
+def print_terms(out: Path, left_out: int, unit: str) -> None:
+    """What whoever passes a shareable set on must keep to.
 
     Args:
         out: the finished set.
         left_out: objects (or pictures) that were left out for their licences.
+        unit: what is cut out: object, or what is judged by the picture.
     """
     from shards.documents.card import LICENCES
     from shards.documents.licences import licence_table
@@ -83,12 +86,18 @@ def print_terms(out: Path, left_out: int) -> None:
 
     print(
         f"No pixel of Cityscapes is in {out}, and nothing whose licence forbids altered copies or is unknown "
-        f"({left_out} left out)."
+        f"({plural(left_out, 'object' if unit == 'object' else 'picture')} left out)."
     )
-    table = [entry for entry in licence_table(read_rows(out)) if not entry[0].terms.commercial]
+    table = licence_table(read_rows(out))
     for licence, pictures, objects in table:
-        made = f"{plural(objects, 'object')} of {plural(pictures, 'picture')}"
-        print(f"  remains non-commercial: {made} under {licence.name or licence.url}")
-    if not table:
+        terms = licence.terms
+        duties = [
+            *(["non-commercial"] if not terms.commercial else []),
+            *(["to be shared under the same licence (ShareAlike)"] if terms.share_alike else []),
+        ]
+        if duties:
+            made = f"{plural(objects, 'object')} of {plural(pictures, 'picture')}"
+            print(f"  remains {', '.join(duties)}: {made} under {licence.name or licence.url}")
+    if all(licence.terms.commercial for licence, _, _ in table):
         print("  nothing in it is non-commercial")
     print(f"Whoever passes it on credits the pictures' authors; {LICENCES} names every picture.")

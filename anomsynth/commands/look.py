@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shards.check import CheckReport
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder to look at.")]
+SourceFolder = Annotated[Path, typer.Argument(metavar="DIR", parser=place, help="The folder or URL to look at.")]
 ShardSetFolder = Annotated[Path, typer.Argument(metavar="SHARDS", parser=place, help="A shard set: a folder or URL.")]
 Decode = Annotated[bool, typer.Option("--decode", help="Read every pixel, not only names and headers.")]
 
@@ -112,19 +113,25 @@ def verify(
 
 
 @check_app.command("cityscapes")
-def check_cityscapes(folder: Folder, decode: Decode = False) -> None:
+def check_cityscapes(folder: SourceFolder, decode: Decode = False) -> None:
     """Pairs, label kinds and sizes. Example: `anomsynth check cityscapes CITYSCAPES`."""
     from shards.check import check_cityscapes as check
 
-    _print(check(folder, decode=decode))
+    _print(
+        check(folder, decode=decode),
+        unread="" if decode else "Only names and headers were read; --decode reads pixels.",
+    )
 
 
 @check_app.command("coco")
-def check_coco(folder: Folder, decode: Decode = False) -> None:
+def check_coco(folder: SourceFolder, decode: Decode = False) -> None:
     """Images, annotations, categories and licences. Example: `anomsynth check coco COCO --decode`."""
     from shards.check import check_coco as check
 
-    _print(check(folder, decode=decode))
+    _print(
+        check(folder, decode=decode),
+        unread="" if decode else "Only annotations and names were read; --decode reads pictures and masks.",
+    )
 
 
 def _add_benchmark(benchmark: str, summary: str) -> None:
@@ -152,8 +159,8 @@ for _name, _summary in (
     _add_benchmark(_name, _summary)
 
 
-def _print(report: CheckReport, praise: str = "Nothing is wrong.", examples: int = 3) -> None:
-    """The table, then each reason with examples and advice; exit status 1 when there are problems."""
+def _print(report: CheckReport, praise: str = "Nothing is wrong.", examples: int = 3, unread: str = "") -> None:
+    """The table, what was not read, then each reason with examples and advice; exit status 1 with problems."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -165,8 +172,10 @@ def _print(report: CheckReport, praise: str = "Nothing is wrong.", examples: int
         table.add_row(f"[bold]{escape(what)}[/bold]", escape(value))
     screen.print(table)
     if not report.problems:
-        screen.print(praise)
+        screen.print(f"{praise} {unread}".rstrip())
         return
+    if unread:
+        screen.print(unread)
     for reason, problems in report.by_reason():
         screen.print(f"\n[bold]{reason}[/bold]: {len(problems)}")
         for problem in problems[:examples]:

@@ -67,7 +67,7 @@ def enrich(
     wanted = parse_size(size)
     import torch
 
-    from anomsynth.commands.build import print_summary
+    from anomsynth.commands.summary import print_summary
     from pipelines.engine import build
     from pipelines.enrich import Enriched
     from train.chain import FOLDER, chain_from
@@ -98,7 +98,7 @@ def enrich(
         strict=strict,
     )
     chain.save(out / FOLDER)
-    print_summary(summary)
+    print_summary(summary, size)
 
 
 @training.app.command("resynthesis")

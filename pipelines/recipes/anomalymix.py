@@ -58,7 +58,7 @@ from pipelines.mixing import Change
 from pipelines.placement import Board, PlacementRules, Share, draw_place, ground_of, hiders_of
 from pipelines.recipe import Scene, Sources
 from pipelines.sources.balance import Balance, BalanceRules
-from pipelines.sources.frames import FrameConfig, FrameSource, OverPlainFrames
+from pipelines.sources.frames import FrameConfig, FrameSource, OverPlainFrames, in_words
 from pipelines.sources.objects import CocoObject, ObjectRules, ObjectSource
 from shards.cards import Card
 from shards.errors import BadInput, UserError
@@ -78,7 +78,8 @@ CARD = Card(
 )
 
 # One deviation from the originals: Meta-OOD's preparation, which the first four build upon, leaves COCO's trains in.
-# Cityscapes knows trains, so here no preset pastes one; `exclude_categories` without "train" brings them back.
+# Cityscapes knows trains, so here no preset pastes one; `street_categories` without "train" and
+# `allow_known` with it bring them back.
 PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     # PEBAL: an epoch draws from 2975 frames and 297 pictures together.
     "pebal": {
@@ -161,8 +162,9 @@ class AnomalyMixConfig(FrameConfig, ObjectRules, BalanceRules, PlacementRules):
     """Draws for one object before the sample goes without it; each may fail of a broken picture or for want of
     room."""
     crop: Annotated[int, Field(ge=64)] | None = None
-    """Side in pixels of a random square that is cut out of the frame before mixing; at frames 1024 pixels high. After
-    cropping, objects of one size take a larger share of the picture than when a mixed frame is cropped."""
+    """Side of a random square that is cut out of the frame before mixing, in pixels of a frame 1024 pixels high: with
+    size 1024x512, crop 700 gives samples of 350x350. It is at most as large as the frame. After cropping, objects of
+    one size take a larger share of the picture than when a mixed frame is cropped."""
 
     @model_validator(mode="after")
     def _consistent(self) -> AnomalyMixConfig:
@@ -204,8 +206,17 @@ class AnomalyMix(OverPlainFrames):
         return self.frames.problems + self.objects.problems
 
     def plan(self) -> dict[str, Any]:
-        """Frames, and the objects that each rule left over."""
-        return {"cityscapes": self.frames.plan(), "coco": self.objects.plan()}
+        """Frames, the objects that each rule left over, and the size of the samples."""
+        inputs = {"cityscapes": self.frames.plan(), "coco": self.objects.plan()}
+        return {**inputs, "sample_size": self._sample_size()}
+
+    def _sample_size(self) -> str:
+        """The size of the samples in words, judged by the first frame that can be read."""
+        size = self.frames.size
+        if size is not None:
+            board = Board.draw(*size, self.config.crop, generator(0, self.name))
+            size = board.width, board.height
+        return in_words(size)
 
     def sources(self) -> dict[str, dict[str, Any]]:
         """Fingerprints of frames and objects."""

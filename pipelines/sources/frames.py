@@ -41,11 +41,11 @@ _KNOWN: Final = 8192
 class FrameConfig(Config):
     """What every recipe over road frames can be told."""
 
-    size: Size | None = None
+    size: Size | None = Field(default=None, json_schema_extra={"option": "--size"})
     """Width and height in pixels to which frames are scaled before anything else, such as 1024x512; None keeps
     theirs. Pictures by area averaging (enlarged: bilinear), labels by the nearest pixel centre."""
 
-    samples_per_frame: int = Field(default=1, ge=1)
+    samples_per_frame: int = Field(default=1, ge=1, json_schema_extra={"option": "--samples-per-frame"})
     """Samples in a row that are made of one frame, which is read and coded once for all of them."""
 
     @field_validator("size")
@@ -139,20 +139,26 @@ class FrameSource:
         return resize_labels(read_instance_ids(frame), self.config.size)
 
     def plan(self) -> dict[str, Any]:
-        """What `--dry-run` says: frames, frames left out by reason, and the size of the samples."""
+        """What `--dry-run` says: frames, frames left out by reason, and their size."""
         reasons = sorted({problem.reason for problem in self.problems})
         left_out = {reason: sum(problem.reason == reason for problem in self.problems) for reason in reasons}
-        return {"split": self.split, "frames": len(self.frames), "left_out": left_out, "size": self._size_in_words()}
+        size = in_words(self.size)
+        return {"split": self.split, "frames": len(self.frames), "left_out": left_out, "size": size}
 
-    def _size_in_words(self) -> str:
-        """Size of the samples, judged by the first frame that can be read."""
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(width, height) of the frames in pixels, judged by the first that can be read; None where none can."""
         if self.config.size is not None:
-            return "{}x{}".format(*self.config.size)
+            return self.config.size
         for frame in self.frames:
             with contextlib.suppress(BadInput):
-                width, height = image_size(frame)
-                return f"{width}x{height}"
-        return "unknown"
+                return image_size(frame)
+        return None
+
+
+def in_words(size: tuple[int, int] | None) -> str:
+    """A size such as 1024x512."""
+    return "unknown" if size is None else f"{size[0]}x{size[1]}"
 
 
 @lru_cache(maxsize=_KNOWN)

@@ -7,6 +7,7 @@ non-occluded objects" and no more), so each threshold is a field, marked GUESS w
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import Any, Final, Literal
 import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipelines.cutout import Cutout, box_around
 from pipelines.sources.leakage import held_out
@@ -69,13 +70,17 @@ class ObjectRules(Config):
     unit: Literal["object", "image", "class"] = "object"
     """What is cut out: one object; all annotated objects of a picture at once (Meta-OOD, PEBAL, RPL); or all of one
     class in a picture (MultiShift). The latter two judge whole pictures: street categories and the shorter side."""
-    exclude_categories: tuple[str, ...] = STREET_CATEGORIES
-    """Rule street-category. With unit image or class, one annotation of these rejects the picture."""
-    held_out: tuple[str, ...] = ()
-    """Rule held-out (`--exclude-categories`): further categories that are never pasted, or benchmarks by name, such
-    as roadanomaly: those of their anomalies, see `pipelines/sources/leakage.py`. With unit image or class, one
-    annotation of these rejects the picture."""
-    licences: LicenceFilter = "any"
+    street_categories: tuple[str, ...] = STREET_CATEGORIES
+    """Rule street-category: what Cityscapes knows and is no anomaly. With unit image or class, one annotation of
+    these rejects the picture. What else shall not be pasted goes into `held_out`."""
+    allow_known: tuple[str, ...] = ()
+    """Categories that `street_categories` lacks on purpose although Cityscapes knows them, such as train, which
+    Meta-OOD's preparation leaves in: they are pasted as anomalies."""
+    held_out: tuple[str, ...] = Field(default=(), json_schema_extra={"option": "--exclude-categories"})
+    """Rule held-out: further categories that are never pasted, or benchmarks by name, such as roadanomaly: those of
+    their anomalies, see `pipelines/sources/leakage.py`. With unit image or class, one annotation of these rejects the
+    picture."""
+    licences: LicenceFilter = Field(default="any", json_schema_extra={"option": "--license-filter"})
     """Rule no-derivatives: leave out pictures whose licence does not permit this. known: without a known one;
     derivatives-allowed: NoDerivs, too; commercial-allowed: NonCommercial, too."""
     min_area: int = Field(default=1500, ge=0)
@@ -93,6 +98,23 @@ class ObjectRules(Config):
     those of a street category, and smaller ones (a plate on a table, not the table under a plate). GUESS"""
     min_side: int = Field(default=480, ge=0)
     """Rule small-image, units image and class: shorter side of the picture in pixels (Meta-OOD: 480)."""
+
+    @model_validator(mode="after")
+    def _known_stay_known(self) -> ObjectRules:
+        pasted = [name for name in STREET_CATEGORIES if name not in self.street_categories]
+        unsaid = [name for name in pasted if name not in self.allow_known]
+        if unsaid:
+            raise ValueError(
+                f"street_categories lacks {', '.join(unsaid)}, known to Cityscapes, to be pasted as anomalies then: "
+                "what shall not be pasted goes into --exclude-categories; whoever wants them as anomalies says it "
+                f"twice, with --set allow_known='{json.dumps(pasted)}'"
+            )
+        idle = [name for name in self.allow_known if name not in pasted]
+        if idle:
+            raise ValueError(
+                f"allow_known names {', '.join(idle)}, which street_categories leaves out or Cityscapes does not know"
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +164,10 @@ class ObjectSource:
             UserError: it is no COCO folder, a category to exclude does not exist, or nothing is left.
         """
         index = scan_coco(root, split)
-        for name in rules.exclude_categories:
+        for name in rules.street_categories:
             if name not in index.categories and name not in STREET_CATEGORIES:
                 raise UserError(
-                    f"exclude_categories names {name!r}, which is no category of {split}: "
+                    f"street_categories names {name!r}, which is no category of {split}: "
                     f"there are {', '.join(index.categories)}."
                 )
         return cls.choose(index, rules)
@@ -187,9 +209,11 @@ class ObjectSource:
         if not chosen:
             listed = ", ".join(f"{count} {rule}" for rule, count in counts.items() if count) or "nothing"
             what = "objects" if rules.unit == "object" else "pictures"
+            most = max(counts, key=lambda rule: counts[rule])
+            loose = "--license-filter any" if most == "no-derivatives" else "--set min_area=0"
             raise UserError(
                 f"No object is left of the {considered} {what} in COCO {index.split}; the rules left out: {listed}. "
-                "Loosen a rule, such as --set min_area=0, or give a larger split."
+                f"Loosen a rule, such as {loose}, or give a larger split."
             )
         chosen.sort(key=lambda item: item.annotations[0].id)
         return cls(
@@ -258,7 +282,7 @@ def _object_rule(
     """Slug of the first rule against an object; None where it may be used. Cheap rules first."""
     if annotation.crowd:
         return "crowd"
-    if annotation.category in rules.exclude_categories:
+    if annotation.category in rules.street_categories:
         return "street-category"
     if annotation.category in absent:
         return "held-out"
@@ -272,7 +296,7 @@ def _object_rule(
         return "truncated"
     if _pieces(image, annotation, rules.component_share) > rules.max_components:
         return "occluded"
-    if _overlap(image, annotation, all_of_image, rules.exclude_categories) > rules.max_overlap:
+    if _overlap(image, annotation, all_of_image, rules.street_categories) > rules.max_overlap:
         return "occluded"
     return None
 
@@ -281,7 +305,7 @@ def _image_rule(
     image: CocoImage, annotations: Sequence[CocoAnnotation], rules: ObjectRules, absent: frozenset[str]
 ) -> str | None:
     """Slug of the first rule against a whole picture (Meta-OOD's preparation); None where it may be used."""
-    if any(annotation.category in rules.exclude_categories for annotation in annotations):
+    if any(annotation.category in rules.street_categories for annotation in annotations):
         return "street-category"
     if any(annotation.category in absent for annotation in annotations):
         return "held-out"

@@ -12,7 +12,7 @@ from shards.errors import BadInput, UserError
 from shards.manifest import read_manifest
 from shards.plural import plural
 from shards.rng import generator
-from shards.rows import Row, categories_of, objects_of, read_rejects
+from shards.rows import Row, categories_of, has_anomaly, objects_of, read_rejects
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,14 @@ def choose(rows: Sequence[Row], filters: Filters, limit: int, seed: int) -> tupl
     if not rows:
         raise UserError("The shard set is empty: there is nothing to look at.")
     known = Counter(name for row in rows for item in objects_of(row) for name in categories_of(item))
+    if filters.categories and not known:
+        raise UserError("The set has no pasted objects: filters by category do not apply to it.")
     for name in filters.categories:
         if name not in known:
-            there = ", ".join(sorted(known)) or "none, it records no objects"
+            there = ", ".join(sorted(known))
             raise UserError(f"The set has no object of the category {name!r}; its categories are: {there}.")
+    if (filters.min_size, filters.max_size) != (None, None) and not any(map(has_anomaly, rows)):
+        raise UserError("No sample of the set has an anomaly: filters by size do not apply to it.")
     recipes = {str(row.get("recipe")) for row in rows}
     if filters.recipe is not None and filters.recipe not in recipes:
         raise UserError(

@@ -44,7 +44,8 @@ def page(manifest: Manifest, filters: Filters, passing: int, tiles: Sequence[Til
     pixels = sum(manifest.pixels.values()) or 1
     shares = ", ".join(f"{name} {100 * count / pixels:.2f} %" for name, count in manifest.pixels.items())
     rejects = ", ".join(f"{reason} {count}" for reason, count in manifest.rejects.items()) or "none"
-    trouble = "".join(f"<li>{html.escape(text)}</li>" for text in broken)
+    items = "".join(f"<li>{html.escape(text)}</li>" for text in broken)
+    trouble = f"<ul>{items}</ul>\n" if items else ""
     said = filters.describe()
     shown = f"Shown: {len(tiles)} of {plural(passing, 'sample')}{f' with {said}' if said else ''}."
     cards = "\n".join(map(_card, tiles))
@@ -65,8 +66,7 @@ details pre {{ overflow-x: auto; font-size: 12px; }} .key {{ color: rgb{ANOMALY_
 <p>{plural(manifest.samples, "sample")} in {plural(len(manifest.shards), "shard")}, seed {manifest.seed}.
 Pixels: {html.escape(shares)}. Rejected inputs: {html.escape(rejects)}. {html.escape(shown)}</p>
 <p>From left to right: {_legend(names)}.</p>
-<ul>{trouble}</ul>
-<div class="grid">
+{trouble}<div class="grid">
 {cards}
 </div></html>
 """

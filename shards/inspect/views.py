@@ -57,8 +57,10 @@ def tile(sample: Sample, before: UInt8[np.ndarray, "H W 3"] | None, width: int) 
         around = cv2.dilate((small.anomaly == ANOMALY).astype(np.uint8), np.ones((3, 3), np.uint8))
         views[:0] = [("before", frame), ("after", _outlined(small.image.copy(), around > 0))]
     names = ", ".join(str(item.get("category", "?")) for item in sample.meta.get("objects", []))
+    if not names:  # anomalies that were in the frame
+        names = "void objects" if share else "no anomaly"
     origin = sample.meta.get("frame", {}).get("id", "")
-    caption = f"{sample.key}   {origin}\n{names or 'no pasted object'}   anomaly {share:.2f} %"
+    caption = f"{sample.key}   {origin}\n{names}   anomaly {share:.2f} %"
     return Tile(sample.key, caption, tuple(views), sample.meta)
 
 

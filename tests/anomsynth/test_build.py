@@ -73,16 +73,16 @@ def test_shards_by_several_calls(mix: Run, tmp_path: Path) -> None:
     numbers = ("--count", 6, "--samples-per-shard", 2, "--workers", 1)
     outcome = mix(tmp_path / "out", *numbers, "--shards", "1:3")
     assert outcome.status == 0, outcome.err
-    assert outcome.out.startswith("Made 4 samples in 2 shards")
+    assert outcome.out.startswith("Made 4 samples of 128x64 in 2 shards")
     assert outcome.out.endswith("1 shard of the set is still to be made; then it is complete.\n")
     assert not (tmp_path / "out" / "manifest.json").exists()
     outcome = mix(tmp_path / "out", *numbers, "--shards", ":1")
-    assert outcome.out.startswith("Made 6 samples in 3 shards")
+    assert outcome.out.startswith("Made 6 samples of 128x64 in 3 shards")
     assert len(ShardSet(tmp_path / "out")) == 6
     (tmp_path / "out" / "anomalymix-000001.tar").unlink()
     assert mix(tmp_path / "out", *numbers, "--repair").out == "Made again: anomalymix-000001.tar.\n"
     again = mix(tmp_path / "out", *numbers, "--repair")
-    assert again.out == "Nothing to repair: 6 samples in 3 shards, all as their manifest says.\n"
+    assert again.out == "Nothing to repair: 6 samples of 128x64 in 3 shards, all as their manifest says.\n"
 
 
 @pytest.mark.parametrize("word", ["3", "a:b", "1:2:3", "-1:2"])
@@ -90,6 +90,12 @@ def test_words_that_are_no_shards(mix: Run, tmp_path: Path, word: str) -> None:
     outcome = mix(tmp_path / "out", f"--shards={word}")
     assert outcome.status == 1
     assert outcome.err.startswith(f"Error: Cannot read the shards {word!r}: write them like 100:200")
+
+
+@pytest.mark.parametrize("word", ["3:3", ":0", "4:3"])
+def test_ranges_without_a_shard(mix: Run, tmp_path: Path, word: str) -> None:
+    outcome = mix(tmp_path / "out", "--dry-run", "--shards", word)
+    assert outcome.err.startswith(f"Error: --shards {word} is empty: the second number is not made")
 
 
 def test_urls(run: Run, world: Path, tmp_path: Path) -> None:
@@ -101,11 +107,78 @@ def test_urls(run: Run, world: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert outcome.status == 0, outcome.err
     assert len(ShardSet(tmp_path / "out")) == 2
-    outcome = run(
-        "build", "anomalymix", "--coco", world / "coco", "--cityscapes", world / "cityscapes",
-        "--out", "memory://test_urls/out", *words,
-    )  # fmt: skip
-    assert outcome.status == 0, outcome.err
-    assert outcome.out.endswith("memory://test_urls/out\n")
+    outcome = run("build", "cityscapes", "--cityscapes", world / "cityscapes", "--out", "memory://a/b")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert outcome.err.startswith("Error: --out memory://a/b would be gone as soon as this command ends: give a ")
     outcome = run("build", "cityscapes", "--cityscapes", "gopher://a/b", "--out", tmp_path / "other")
     assert outcome.err == "Error: gopher://a/b: nothing here opens gopher:// URLs; give a folder, or such as s3://.\n"
+
+
+def test_the_size_of_crops_is_told(mix: Run, tmp_path: Path) -> None:
+    outcome = mix(tmp_path / "out", "--set", "crop=700", "--size", "256x128", "--dry-run", "--count", 2)
+    assert json.loads(outcome.out)["inputs"]["sample_size"] == "88x88"  # 700 of 1024 pixels
+    assert outcome.err.startswith("This would make 2 samples of 88x88 in 1 shard")
+    outcome = mix(tmp_path / "out", "--set", "crop=700", "--size", "256x128", "--count", 2, "--workers", 1)
+    assert outcome.out.startswith("Made 2 samples of 88x88 in 1 shard"), outcome.err
+    assert ShardSet(tmp_path / "out")[0].image.shape == (88, 88, 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (("min_visible=100000000",), "no object found room; set min_visible (now 100000000) to less, long_side to "),
+        (("probability=0",), "probability is 0; set a greater one."),
+    ],
+)
+def test_sets_without_an_anomaly_are_told(mix: Run, tmp_path: Path, words: tuple[str], advice: str) -> None:
+    outcome = mix(tmp_path / "out", "--count", 2, "--workers", 1, *("--set", *words), "--set", "objects=[1,1]")
+    assert outcome.status == 0, outcome.err
+    assert f"No sample has an anomaly, so the set teaches nothing about them: {advice}" in outcome.out
+    assert ("2 objects found no room: their samples go without" in outcome.out) == ("no object" in advice)
+    assert "left out" not in outcome.out
+
+
+def test_void_without_an_anomaly(run: Run, world: Path, tmp_path: Path) -> None:
+    words = ("build", "voidclass", "--cityscapes", world / "cityscapes", "--count", 2, "--workers", 1)
+    outcome = run(*words, "--out", tmp_path / "a", "--set", "anomaly_ids=[10]")
+    assert "none of the labelIds [10] is in the frames; set anomaly_ids to others.\n" in outcome.out
+    outcome = run("inspect", tmp_path / "a", "--min-size", 5)
+    assert outcome.err == "Error: No sample of the set has an anomaly: filters by size do not apply to it.\n"
+    outcome = run("inspect", tmp_path / "a", "--category", "dog")
+    assert outcome.err == "Error: The set has no pasted objects: filters by category do not apply to it.\n"
+
+
+def test_the_rate_is_that_of_this_call(mix: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from anomsynth.commands import summary
+    from pipelines.engine import BuildSummary
+
+    seen: list[BuildSummary] = []
+    told = summary.print_summary
+    monkeypatch.setattr(summary, "print_summary", lambda found, size: (seen.append(found), told(found, size)))
+    numbers = ("--count", 5, "--samples-per-shard", 2, "--workers", 1)
+    mix(tmp_path / "out", *numbers, "--shards", "1:3")
+    mix(tmp_path / "out", *numbers)
+    assert [(found.samples, found.made) for found in seen] == [(3, 3), (5, 2)]
+    assert seen[1].resumed == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--placement", "road"), "No such option: --placement. placement is a field: write --set placement=VALUE."),
+        (("--set-by", "road"), "No such option: --set-by"),
+        (("--preset", "pebbl"), "'--preset': 'pebbl' is not one of"),
+        (("--preset", "pebbl"), "Did you mean 'pebal'?"),
+        (("--engine", "3"), "'--engine': '3' is not one of 'local', 'ray'."),
+    ],
+)
+def test_words_that_are_no_options(mix: Run, tmp_path: Path, words: tuple[str, str], said: str) -> None:
+    outcome = mix(tmp_path / "out", *words)
+    assert outcome.status == 2
+    assert "".join(said.split()) in "".join(outcome.err.replace("│", "").split())
+    assert "Value error" not in outcome.err
+
+
+def test_a_licence_filter_is_named_by_its_option(mix: Run, tmp_path: Path) -> None:
+    outcome = mix(tmp_path / "out", "--set", "licences=free")
+    assert outcome.err.startswith("Error: Field 'licences' (--license-filter): Input should be 'any', 'known'")

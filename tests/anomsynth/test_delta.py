@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,15 +102,20 @@ def test_what_may_be_passed_on(build: Any, tmp_path: Path) -> None:
         assert f"under {licence.name}" in outcome.out
         assert licence.name in (tmp_path / "shared" / "README.md").read_text()
     assert ("nothing in it is non-commercial" in outcome.out) == (not restricted)
-    assert "left out" in outcome.out
+    alike = [licence for licence, _, _ in table if licence.terms.share_alike]
+    assert ("(ShareAlike)" in outcome.out) == bool(alike)
+    assert re.search(r"\(\d+ objects? left out\)", outcome.out)
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (("--shareable",), "--shareable needs --layout delta"),
-        (("--shareable", "--layout", "delta", "--license-filter", "known"), "licences=known does not"),
-        (("--shareable", "--layout", "delta", "--set", "licences=any"), "licences=any does not"),
+        (
+            ("--shareable", "--layout", "delta", "--license-filter", "known"),
+            "licences=known (--license-filter) does not",
+        ),
+        (("--shareable", "--layout", "delta", "--set", "licences=any"), "licences=any (--license-filter) does not"),
         (("--shareable", "--layout", "delta", "--set", "occlusion=true"), "outlines of Cityscapes' labels"),
     ],
 )

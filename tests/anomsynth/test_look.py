@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from shards.places import located, write_remotely
 
 Run = Callable[..., Any]
 
@@ -32,6 +35,21 @@ def test_a_set_is_verified_against_its_sources(run: Run, world: Path, mix: Path)
     outcome = run("verify", mix, "--coco", world / "coco")
     assert outcome.status == 1
     assert "--cityscapes" in outcome.err
+
+
+@pytest.mark.parametrize("source", ["cityscapes", "coco"])
+def test_sources_behind_urls_are_checked(run: Run, world: Path, source: str) -> None:
+    outcome = run("check", source, f"file://{world / source}")
+    assert outcome.status == 0, outcome.out + outcome.err
+    assert "--decode reads pi" in outcome.out
+    store = located(f"memory://{uuid.uuid4().hex}")
+    for file in (world / source).rglob("*"):
+        if file.is_file():
+            write_remotely(store / file.relative_to(world / source).as_posix(), file.read_bytes())
+    assert run("check", source, store).out == outcome.out
+    outcome = run("check", source, store, "--decode")
+    assert outcome.status == 0, outcome.out + outcome.err
+    assert "--decode" not in outcome.out
 
 
 def test_what_is_broken_is_listed(run: Run, mix: Path) -> None:

@@ -121,7 +121,7 @@ def test_dry_run_touches_nothing(run: Run, world: Path, tmp_path: Path) -> None:
     outcome = run("build", "cityscapes", "--cityscapes", world / "cityscapes", "--out", out, "--dry-run")
     assert outcome.status == 0
     assert json.loads(outcome.out)["count"] == 4
-    assert "4 samples in 1 shard," in outcome.err
+    assert "4 samples of 128x64 in 1 shard," in outcome.err
     assert not out.exists()
 
 

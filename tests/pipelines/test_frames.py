@@ -39,7 +39,7 @@ def test_size(value: Any, size: tuple[int, int] | None) -> None:
 
 
 def test_frames_too_small_to_see_anything() -> None:
-    with pytest.raises(UserError, match="Field 'size': frames must be at least 16 pixels wide and high"):
+    with pytest.raises(UserError, match=r"Field 'size' \(--size\): frames must be at least 16 pixels wide and high"):
         resolve(FrameConfig, options={"size": "64x8"})
 
 

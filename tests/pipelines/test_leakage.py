@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.recipes.anomalymix import AnomalyMixConfig
+from pipelines.recipes.anomalymix import PRESETS, AnomalyMixConfig
 from pipelines.sources.leakage import BENCHMARK_CATEGORIES, held_out
 from pipelines.sources.objects import STREET_CATEGORIES, ObjectRules, ObjectSource
 from pipelines.toy.categories import CATEGORIES
@@ -52,7 +52,7 @@ def test_left_out_and_counted(make_coco: Any, rectangle: Any, unit: Any) -> None
 def test_what_is_held_out_still_counts_as_it_was() -> None:
     """It changes which objects are pasted, not which of the others count as hidden: only the street lies in front."""
     assert ObjectRules().held_out == ()
-    assert ObjectRules(held_out=("dog",)).exclude_categories == STREET_CATEGORIES
+    assert ObjectRules(held_out=("dog",)).street_categories == STREET_CATEGORIES
 
 
 def test_the_documentation_lists_them() -> None:
@@ -63,4 +63,4 @@ def test_the_documentation_lists_them() -> None:
         told = row.split("|")[2].replace("the animals", animals)
         assert sorted(told.strip().split(", ")) == sorted(categories)
     for field in re.findall(r"(?:^| )--set (\w+)=|^\| `(\w+)` \| (?!cat|dog|bear|bird|the|air)", text, re.MULTILINE):
-        assert "".join(field) in {*AnomalyMixConfig.model_fields, *BENCHMARK_CATEGORIES}
+        assert "".join(field) in {*AnomalyMixConfig.model_fields, *BENCHMARK_CATEGORIES, *PRESETS}

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.sources.objects import IMAGE_RULES, OBJECT_RULES, ObjectRules, ObjectSource
+from pipelines.sources.objects import IMAGE_RULES, OBJECT_RULES, STREET_CATEGORIES, ObjectRules, ObjectSource
+from shards.config import resolve
 from shards.errors import UserError
 
 PERSON, TRAIN, DOG, FRISBEE = 1, 7, 18, 34
@@ -81,11 +82,18 @@ def test_licences(make_coco: Any, rectangle: Any) -> None:
     assert source.objects[0].image.licence.name == "Attribution License"
 
 
-def test_excluded_categories_are_a_choice(make_coco: Any, rectangle: Any) -> None:
+def test_what_cityscapes_knows_is_pasted_only_if_that_is_said_twice(make_coco: Any, rectangle: Any) -> None:
     root = make_coco([rectangle(1, (20, 20, 20, 20), TRAIN)])
-    assert len(choose(root, exclude_categories=("person",)).objects) == 1
-    with pytest.raises(UserError, match="exclude_categories names 'dgo'"):
-        choose(root, exclude_categories=("dgo",))
+    rest = tuple(name for name in STREET_CATEGORIES if name != "train")
+    assert len(choose(root, street_categories=rest, allow_known=("train",)).objects) == 1
+    with pytest.raises(UserError, match="street_categories names 'dgo'"):
+        choose(root, street_categories=(*STREET_CATEGORIES, "dgo"))
+    with pytest.raises(
+        UserError, match=r"street_categories lacks person, bicycle, .* goes into --exclude-categories"
+    ):
+        resolve(ObjectRules, overrides=['street_categories=["dog"]'])
+    with pytest.raises(UserError, match="allow_known names train, which street_categories leaves out"):
+        resolve(ObjectRules, overrides=['allow_known=["train"]'])
 
 
 def test_nothing_left_says_why(make_coco: Any, rectangle: Any) -> None:

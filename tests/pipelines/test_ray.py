@@ -170,3 +170,5 @@ def test_without_ray(tmp_path: Path, sources: Sources, monkeypatch: pytest.Monke
     recipe = CityscapesRecipe.open(CityscapesConfig(), sources)
     with pytest.raises(UserError, match=r"--engine ray needs the package Ray: pip install 'anomsynth\[cluster\]'\."):
         build(recipe, tmp_path / "out", engine="ray")
+    with pytest.raises(UserError, match="--engine ray needs the package Ray"):
+        build(recipe, tmp_path / "out", engine="ray", dry_run=True)

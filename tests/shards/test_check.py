@@ -34,6 +34,14 @@ def test_a_whole_cityscapes_has_no_problem(cityscapes: Path) -> None:
     assert dict(report.facts)["val: sizes"] == "16x8 (1)"
 
 
+def test_frames_without_label_ids_are_named(cityscapes: Path) -> None:
+    labels = cityscapes / "gtFine" / "train" / "town" / "town_000001_000019_gtFine_labelIds.png"
+    labels.rename(labels.with_name(labels.name.replace("labelIds", "labelTrainIds")))
+    facts = dict(check_cityscapes(cityscapes, decode=False).facts)
+    assert facts["train: with labelIds"] == "1; `build voidclass` leaves out those without: town_000001_000019"
+    assert facts["val: with labelIds"] == "1"
+
+
 def test_each_fault_of_cityscapes_is_named(cityscapes: Path) -> None:
     labels = cityscapes / "gtFine" / "train" / "town"
     save(labels / "town_000009_000019_gtFine_labelIds.png", np.zeros((8, 16), np.uint8))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from shards.errors import UserError
 from shards.inspect import Filters, contact_sheet, label_overlay, rejected
-from shards.inspect.views import reduced
+from shards.inspect.views import reduced, tile
 from shards.manifest import read_manifest, write_manifest
 from shards.reader import ShardSet
 from shards.rows import read_rows, row_lines
@@ -76,6 +76,7 @@ def test_a_sheet_and_a_page_are_written(make_set: Any, tmp_path: Path) -> None:
     assert page.count("<figure>") == 3
     assert "Shown: 3 of 5 samples." in page
     assert "tiny 1" in page
+    assert "<ul>" not in page
     assert rows[0]["objects"][0]["licence_url"].startswith("http")
     assert 'src="http' not in page
 
@@ -106,6 +107,13 @@ def test_without_objects_all_anomaly_pixels_count_together() -> None:
     assert Filters(min_size=50, max_size=50).passes(row)
     assert not Filters(min_size=51).passes(row)
     assert not Filters(("dog",), min_size=50).passes(row)
+
+
+@pytest.mark.parametrize(("anomaly", "said"), [(1, "void objects"), (0, "no anomaly")])
+def test_what_was_never_pasted_is_called_so(anomaly: int, said: str) -> None:
+    label = np.full((32, 64), anomaly, np.uint8)
+    plain = Sample("key", np.zeros((32, 64, 3), np.uint8), label, np.zeros((32, 64), np.uint8), meta={})
+    assert f"\n{said}   anomaly {100 * anomaly:.2f} %" in tile(plain, None, 32).caption
 
 
 def test_one_object_must_have_both_category_and_size() -> None:

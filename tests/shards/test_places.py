@@ -41,6 +41,8 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
     with pytest.raises(UserError, match=r"s3:// URLs need one more package: pip install 'anomsynth\[s3\]'\."):
         located("s3://bucket/mix")
+    with pytest.raises(UserError, match=r"gs:// URLs need one more package: pip install gcsfs\."):
+        located("gs://bucket/mix")
 
 
 def test_names(root: RemotePath) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 from pydantic import Field, model_validator
@@ -93,6 +94,35 @@ def test_sizes_are_words_or_pairs(value: object) -> None:
     config = resolve(Recipe, options={"size": value})
     assert config.size == (512, 256)
     assert Recipe.model_validate_json(config.model_dump_json()) == config
+
+
+class Ranges(Config):
+    """Fields of several values."""
+
+    pair: tuple[Annotated[int, Field(ge=1)], int] = (1, 3)
+    factors: Literal["native"] | tuple[float, ...] | None = None
+    names: tuple[str, ...] = Field(default=("a",), json_schema_extra={"option": "--name"})
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("pair=5", "'pair': write two numbers, such as [1,3] (got 5)."),
+        ("pair=[5]", "'pair': write two numbers, such as [1,3] (got [5])."),
+        ("pair=[1,2,3]", "'pair': write two numbers, such as [1,3] (got [1, 2, 3])."),
+        ("pair=[0,2]", "'pair', value 1: Input should be greater than or equal to 1 (got 0)."),
+        ("factors=0.5", "'factors': write a list in square brackets (got 0.5)."),
+        ('factors=[1,"x"]', "'factors', value 2: Input should be a valid number, unable to parse string as a number"),
+        ("names=a", "'names' (--name): write a list, such as [\"a\"] (got 'a')."),
+        ("weights=3", "'weights': write names with their values, such as {\"dog\": 2} (got 3)."),
+        ('weights={"dog":-1}', "'weights', 'dog': Input should be greater than or equal to 0 (got -1)."),
+    ],
+)
+def test_fields_of_several_values_have_sentences(word: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        resolve(Ranges, overrides=[word])
+    assert str(caught.value).startswith(f"Field {said}")
 
 
 @pytest.mark.parametrize(

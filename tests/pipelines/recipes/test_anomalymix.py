@@ -422,7 +422,7 @@ def test_presets_differ_as_the_papers_do() -> None:
     assert [config.style for config in configs.values()] == ["none"] * 5 + ["reinhard"]
     # Meta-OOD leaves COCO's trains in; we do not.
     assert "train" in STREET_CATEGORIES
-    assert all(config.exclude_categories == STREET_CATEGORIES for config in configs.values())
+    assert all(config.street_categories == STREET_CATEGORIES for config in configs.values())
     assert all(config.placement == "uniform" and config.min_side == 480 for config in configs.values())
 
 
