@@ -10,6 +10,7 @@ Three kinds, all behind one Protocol, so that what is compared with a photograph
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Protocol, runtime_checkable
 
@@ -203,7 +204,9 @@ class Diffusers:
             raise UserError(f"--diffusers {folder} has no model_index.json: give what `save_pretrained` wrote.")
         try:
             load: Any = StableDiffusionControlNetPipeline.from_pretrained
-            pipe = load(folder, local_files_only=True)
+            # Without the package accelerate this way of loading is not there, and asking for it is answered aloud.
+            sparing = importlib.util.find_spec("accelerate") is not None
+            pipe = load(folder, local_files_only=True, low_cpu_mem_usage=sparing)
         except (OSError, ValueError) as error:
             said = str(error).splitlines()[0]
             raise UserError(f"--diffusers {folder} is no ControlNet pipeline: {said}") from error

@@ -155,7 +155,7 @@ def test_bad_input_of_mgcda_is_one_sentence_and_leaves_nothing(run: Run, job: Pa
         "does not hold torchvision's weights of vgg16": (
             *both, job / "mix-rich", "--vgg", job / "segmenter" / "checkpoint.safetensors",
         ),
-        "holds no complete shard set": (*both, job / "segmenter"),
+        "is not a shard set: it holds no manifest.json": (*both, job / "segmenter"),
     }.items():  # fmt: skip
         outcome = run("train", "mgcda", *words, "--out", job / "none", "--steps", 1)
         assert (outcome.status, outcome.err.count("\n")) == (1, 1), outcome.err

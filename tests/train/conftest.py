@@ -98,6 +98,9 @@ def fresh_chain(seed: int) -> Chain:
         painting: dict[str, Any] = {"width": 0.125, "input_size": list(size)}
         generator = build_network("spade", **painting)
         assert isinstance(generator, SpadeGenerator)
+    with torch.no_grad():  # fresh ones say one class everywhere, and paint grey
+        segmenter.part("head").weight.mul_(50)
+        generator.last.weight.mul_(50)
     info = SpadeInfo(network=NetworkInfo(name="spade", options=painting), sha256=weights_sha256(generator))
     whole = SegmenterInfo(
         network=NetworkInfo(name="lite", options=options),

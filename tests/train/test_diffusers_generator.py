@@ -49,7 +49,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
             down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
         ),
         text_encoder=CLIPTextModel(text).eval(),
-        tokenizer=CLIPTokenizer(vocab={word: number for number, word in enumerate(words)}, merges=[]),
+        tokenizer=CLIPTokenizer(vocab={word: number for number, word in enumerate(words)}, merges=[], model_max_length=77),
         unet=UNet2DConditionModel(up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), **blocks),
         controlnet=ControlNetModel(conditioning_embedding_out_channels=(8, 16), **blocks),
         scheduler=DDIMScheduler(),

@@ -19,7 +19,8 @@ from shards.sample import Sample
 from train.chain import Chain, load_chain, read_chain
 from train.checkpoint import load_run, read_info
 from train.comparing import ComparingPredictor
-from train.data import TrainingPool, collate
+from train.data import TrainingPool
+from train.feed import Feed
 from train.loop import Machine, RunSummary
 from train.methods.mgcda import MgcdaConfig
 from train.methods.resynthesis import ResynthesisConfig
@@ -132,9 +133,9 @@ def test_a_network_sees_at_test_time_what_it_saw_in_training(
 ) -> None:
     sample = make_sample(40)
     folder = make_enriched(tmp_path / "set", untrained(0), [sample])
-    pool = TrainingPool([folder], MgcdaConfig(flip=0), input_size=(64, 32), seed=0, extras=EXTRAS)
-    batch, _ = collate([pool[0]])
-    assert batch is not None
+    config = MgcdaConfig(flip=0, batch=1)
+    pool = TrainingPool([folder], config, input_size=(64, 32), seed=0, extras=EXTRAS)
+    ((batch,), _) = Feed([pool], config, device=CPU, workers=0, first=0, stop=1).next(1)
     network, _ = load_run(trained)
     with torch.inference_mode():
         expected = network(*network_inputs(batch.pixels, batch.extras)).logits.softmax(1)[0, 1].numpy()
@@ -171,7 +172,7 @@ from train.loop import Machine
 from train.methods.mgcda import MgcdaConfig
 from train.run_mgcda import train_mgcda
 
-config = MgcdaConfig(steps=20, batch=4, anchors=5, lr=1e-3)
+config = MgcdaConfig(steps=20, batch=4, anchors=5)
 domains = {"voidclass": [shards / "void"], "anomalymix": [shards / "mix"]}
 train_mgcda(domains, out, config=config, width=0.125, machine=Machine(torch.device("cpu"), log_every=1))
 """
