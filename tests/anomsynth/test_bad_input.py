@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -211,3 +214,13 @@ def test_weights_of_another_network_and_half_a_checkpoint(run: Run, world: Path,
     assert_refused(run(*command), "other.pth")
     assert_refused(run("eval", "smiyc", "--data", data), "--checkpoint")
     assert_refused(run("eval", "smiyc", "--data", data, "--checkpoint", tmp_path), str(tmp_path))
+
+
+def test_names_that_are_no_text_are_printed(cityscapes: Path) -> None:
+    picture = min(cityscapes.glob("leftImg8bit/train/*/*.png"))
+    picture.rename(os.fsdecode(os.fsencode(picture.parent) + b"/\xff.png"))
+    command = [sys.executable, "-m", "anomsynth", "check", "cityscapes", str(cityscapes)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.returncode == 1
+    assert r"\udcff.png is not named <id>_leftImg8bit.(png|jpg|webp)" in told.stdout
+    assert "Traceback" not in told.stderr

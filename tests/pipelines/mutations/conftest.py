@@ -376,7 +376,7 @@ def damage_json(tree: Any, rng: Rng) -> tuple[str, bytes]:
     places = list(_places(tree, ()))
     holder, key, path = places[int(rng.integers(len(places)))]
     way = str(rng.choice(["word", "word", "word", "removed", "doubled", "copied", "key", "text"]))
-    word = str(rng.choice(WORDS))
+    word = WORDS[int(rng.integers(len(WORDS)))]
     said = f"{way} {'.'.join(map(str, path))}"
     if way == "removed":
         del holder[key]

@@ -144,7 +144,7 @@ def test_builds_from_damaged_sources(
     world: Any, cases: Any, damage: Any, make: Callable[..., None], thorough: Any, told: Any
 ) -> None:
     outcomes: Counter[str] = Counter()
-    for case in cases("sources", 200):
+    for case in cases("sources", 180):
         root = case.folder / "world"
         thorough(case.number % 8 == 0)
         for half in ("cityscapes", "coco"):
