@@ -8,70 +8,35 @@
 
 The same chain makes the extras of an enriched shard set and looks at the images of a benchmark: what a network learns
 from and what it is asked about are made by the same lines. Maps are rounded to uint8 in either case.
-
-    CHAIN/chain.json               sizes, names, options, checksums
-    CHAIN/segmenter.safetensors    CHAIN/generator.safetensors    CHAIN/features.safetensors (VGG only)
+Its files and what they say of it: `chain_info.py`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from shards.errors import UserError
 from shards.labels import IGNORE, NUM_CLASSES
 from shards.resize import resize_labels
 from shards.writer import write_atomically
+from train.chain_info import FEATURES, GENERATOR, INFO, SEGMENTER, ChainInfo, SegmenterInfo, read_chain
 from train.checkpoint import NetworkInfo
 from train.devices import choose_device
-from train.generators import Diffusers, Generator, GeneratorInfo, Pictures, Spade, generator_from, resized
+from train.generators import Diffusers, Generator, Pictures, Spade, generator_from, resized
 from train.networks import SegmentationNetwork, build_segmenter
 from train.networks.features import FeatureExtractor, FeaturesName, SegmenterFeatures, VGGFeatures, build_features
 from train.networks.imagenet import load_imagenet
 from train.networks.weights import load_recorded, save_weights, weights_sha256
 from train.start import starting_segmenter
 from train.uncertainty import VGG19_WEIGHTS, Normalise, distance_map, entropy_map, halving_weights, perceptual_map
-
-FOLDER: Final = "chain"
-"""Where it lies in an enriched shard set and in a RUN folder."""
-INFO: Final = "chain.json"
-SEGMENTER, GENERATOR, FEATURES = "segmenter.safetensors", "generator.safetensors", "features.safetensors"
-
-
-class SegmenterInfo(BaseModel):
-    """The segmenter of a chain."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    network: NetworkInfo
-    input_size: tuple[int, int]
-    """(width, height) that it sees."""
-    sha256: str
-    """Of its weights, by name and value."""
-    saw: list[str]
-    """Data that taught it, as in checkpoint.json."""
-
-
-class ChainInfo(BaseModel):
-    """The whole of chain.json."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    schema_version: Literal[1] = 1
-    size: tuple[int, int]
-    segmenter: SegmenterInfo
-    generator: GeneratorInfo
-    features: FeaturesName
-    features_sha256: str = ""
-    normalise: Normalise = "max"
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,31 +248,6 @@ def load_segmenter(folder: Path, info: ChainInfo) -> SegmentationNetwork:
     segmenter = build_segmenter(info.segmenter.network.name, **info.segmenter.network.options)
     load_recorded(segmenter, folder / SEGMENTER, info.segmenter.sha256)
     return segmenter
-
-
-def read_chain(folder: Path) -> ChainInfo:
-    """Read and validate chain.json.
-
-    Raises:
-        UserError: there is none, or it is broken.
-    """
-    path = folder / INFO
-    if not path.is_file():
-        raise UserError(f"There is no {FOLDER}/{INFO} in {folder.parent}: type the command that made it again.")
-    try:
-        return ChainInfo.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"{path} is broken at {where}: {first['msg']}.") from error
-
-
-def copy_chain(source: Path, target: Path) -> None:
-    """Put a saved chain into another folder, file by file, chain.json last."""
-    target.mkdir(parents=True, exist_ok=True)
-    for name in (SEGMENTER, GENERATOR, FEATURES, INFO):
-        if (source / name).is_file():
-            write_atomically(target / name, (source / name).read_bytes())
 
 
 def _extractor(features: FeaturesName, segmenter: SegmentationNetwork, network: NetworkInfo) -> FeatureExtractor:

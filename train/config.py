@@ -27,15 +27,15 @@ class TrainConfig(Config):
 
     # Optimiser
     lr: float = Field(1e-5, gt=0)
-    """Learning rate of AdamW after the warm-up."""
+    """Learning rate after the warm-up."""
     encoder_lr: float = Field(1.0, gt=0)
     """Factor on the learning rate of what lies outside of the decoder, where that learns at all."""
     weight_decay: float = Field(0.01, ge=0)
-    """Of AdamW, on kernels only: biases and batch norm never decay, nor does a classifier with a void output."""
+    """Decoupled, on kernels only: biases and batch norm never decay, nor does a classifier with a void output."""
     poly_power: float = Field(0.9, ge=0)
-    """The learning rate falls as (1 - step / steps) ** poly_power; 0 keeps it constant."""
+    """The learning rate falls as (1 - x) ** poly_power, x the way from `hold` to the end; 0 keeps it constant."""
     hold: float = Field(0.0, ge=0, lt=1)
-    """Share of the run in which it stays before it falls."""
+    """Share of the run in which the learning rate stays before it falls."""
     warmup: int = Field(0, ge=0)
     """Steps in which the learning rate rises linearly from zero."""
     clip: float | None = Field(None, gt=0)

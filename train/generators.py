@@ -12,65 +12,24 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
 
 from shards.codec import decode_image
 from shards.errors import BadInput, UserError
 from shards.labels import semantic_colors
-from train.checkpoint import NetworkInfo, fingerprint, load_run
+from train.chain_info import DiffusersInfo, PicturesInfo, SpadeInfo
+from train.checkpoint import fingerprint, load_run
 from train.networks import build_network
 from train.networks.resynthesis import SpadeGenerator
 from train.networks.weights import load_recorded, save_weights, weights_sha256
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp")
 """Endings of pictures that were made elsewhere, in the order in which they are looked for."""
-
-
-class SpadeInfo(BaseModel):
-    """A trained SPADE generator."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["spade"] = "spade"
-    network: NetworkInfo
-    sha256: str
-
-
-class DiffusersInfo(BaseModel):
-    """A ControlNet pipeline; gigabytes, so its folder is named and not copied."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["diffusers"] = "diffusers"
-    folder: str
-    """Where it lies on this machine."""
-    sha256: str
-    """Of all its files."""
-    prompt: str
-    steps: int
-    guidance: float
-    seed: int
-
-
-class PicturesInfo(BaseModel):
-    """Pictures made elsewhere."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    kind: Literal["pictures"] = "pictures"
-    folder: str
-    """Its name."""
-    sha256: str
-    """Of all its files."""
-
-
-GeneratorInfo = Annotated[SpadeInfo | DiffusersInfo | PicturesInfo, Field(discriminator="kind")]
 
 
 @runtime_checkable

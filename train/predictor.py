@@ -19,7 +19,8 @@ from PIL import Image
 from eval.predictor import Prediction
 from eval.scores import score_maps, score_names
 from shards.errors import UserError
-from train.chain import FOLDER, load_chain
+from train.chain import load_chain
+from train.chain_info import FOLDER
 from train.checkpoint import WEIGHTS, fingerprint, load_run
 from train.comparing import ComparingPredictor
 from train.devices import choose_device, memory_advice

@@ -10,9 +10,9 @@ import torch
 
 from shards.errors import UserError
 from shards.manifest import read_manifest
-from train.chain import FOLDER, ChainInfo, copy_chain, load_segmenter, read_chain
+from train.chain import load_segmenter
+from train.chain_info import FOLDER, ChainInfo, PicturesInfo, copy_chain, read_chain
 from train.checkpoint import NetworkInfo, StartInfo
-from train.generators import PicturesInfo
 from train.loop import Machine, RunSummary
 from train.methods.mgcda import MgcdaConfig
 from train.networks import build_network

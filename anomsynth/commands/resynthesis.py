@@ -70,7 +70,8 @@ def enrich(
     from anomsynth.commands.summary import print_summary
     from pipelines.engine import build
     from pipelines.enrich import Enriched
-    from train.chain import FOLDER, chain_from
+    from train.chain import chain_from
+    from train.chain_info import FOLDER
 
     if threads is not None:
         torch.set_num_threads(threads)

@@ -83,9 +83,10 @@ def make_shards(tmp_path: Path) -> Callable[[Sequence[Sample]], Path]:
 
 def fresh_chain(seed: int) -> Chain:
     """A chain of untrained networks at 64x32."""
-    from train.chain import SegmenterInfo, make_chain
+    from train.chain import make_chain
+    from train.chain_info import SegmenterInfo, SpadeInfo
     from train.checkpoint import NetworkInfo
-    from train.generators import Spade, SpadeInfo
+    from train.generators import Spade
     from train.networks import build_network, build_segmenter
     from train.networks.resynthesis import SpadeGenerator
     from train.networks.weights import weights_sha256

@@ -17,9 +17,10 @@ from PIL import Image
 from torch.nn import functional
 
 from shards.errors import BadInput, UserError
-from train.chain import Chain, chain_from, copy_chain, load_chain, make_chain
+from train.chain import Chain, chain_from, load_chain, make_chain
+from train.chain_info import PicturesInfo, copy_chain
 from train.checkpoint import load_run
-from train.generators import Pictures, PicturesInfo, Spade
+from train.generators import Pictures, Spade
 from train.loop import Machine
 from train.methods.resynthesis import ResynthesisConfig
 from train.methods.segmenter import SegmenterConfig

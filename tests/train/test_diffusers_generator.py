@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from shards.errors import UserError
-from train.generators import Diffusers, DiffusersInfo, generator_from
+from train.chain_info import DiffusersInfo
+from train.generators import Diffusers, generator_from
 
 CPU = torch.device("cpu")
 
@@ -49,7 +50,9 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
             down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
         ),
         text_encoder=CLIPTextModel(text).eval(),
-        tokenizer=CLIPTokenizer(vocab={word: number for number, word in enumerate(words)}, merges=[], model_max_length=77),
+        tokenizer=CLIPTokenizer(
+            vocab={word: number for number, word in enumerate(words)}, merges=[], model_max_length=77
+        ),
         unet=UNet2DConditionModel(up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), **blocks),
         controlnet=ControlNetModel(conditioning_embedding_out_channels=(8, 16), **blocks),
         scheduler=DDIMScheduler(),

@@ -478,8 +478,8 @@ def test_a_run_of_another_network_is_loaded_and_is_no_segmenter(
     assert torch.equal(network.weight, made.weight)
     with pytest.raises(UserError, match="holds the network 'line' of `train segmenter`, which is no segmenter"):
         load_checkpoint(tmp_path)
-    with pytest.raises(UserError, match="Network 'line' is no segmenter"):
-        networks.build_network("line", in_features=3, out_features=2)
+    with pytest.raises(UserError, match="Unknown segmenter 'line'; known are: "):
+        networks.build_segmenter("line", in_features=3, out_features=2)
 
 
 def test_a_run_of_a_version_with_another_field_is_refused(trained: Path) -> None:

@@ -51,18 +51,22 @@ Data = Literal["multi-domain", "mix", "voidclass", "anomalymix"]
 
 
 class MgcdaConfig(TrainConfig):
-    """The defaults are the paper's, or readings of it where it is silent (GUESS)."""
+    """The defaults are the paper's, or readings of it where it is silent (GUESS).
+
+    `epochs` are those of the larger domain. `batch` is of each domain; with pooled data or a single domain its
+    default is 8, so that steps stay equal. The paper has no weight decay.
+    """
 
     epochs: float = Field(50.0, gt=0)
-    """Passes over the larger domain, where `steps` is not given."""
+    """Passes over the shards, where `steps` is not given."""
     batch: int = Field(4, ge=1)
-    """Samples of each domain a step; with pooled data or a single domain 8 by default, so that steps stay equal."""
+    """Samples a step."""
     lr: float = Field(1e-4, gt=0)
-    """Learning rate of Adam at the beginning."""
+    """Learning rate after the warm-up."""
     poly_power: float = Field(0.99, ge=0)
-    """The learning rate falls as (1 - step / steps) ** poly_power."""
+    """The learning rate falls as (1 - x) ** poly_power, x the way from `hold` to the end; 0 keeps it constant."""
     weight_decay: float = Field(0.0, ge=0)
-    """Decoupled, on kernels; the paper has none."""
+    """Decoupled, on kernels only: biases and batch norm never decay, nor does a classifier with a void output."""
 
     data: Data = "multi-domain"
     """Training data of table 3: `multi-domain` is what the alignment needs; the others are its baselines."""

@@ -42,20 +42,23 @@ from train.uncertainty import VGG19_WEIGHTS
 
 
 class ResynthesisConfig(TrainConfig):
-    """The defaults are the paper's, but for the batch."""
+    """The defaults are the paper's, but for the batch, which was 32."""
 
     epochs: float = Field(200.0, gt=0)
     """Passes over the shards, where `steps` is not given."""
     batch: int = Field(8, ge=1)
-    """Samples a step; 32 as published."""
+    """Samples a step."""
     lr: float = Field(1e-4, gt=0)
-    """Learning rate of the generator's Adam at the beginning."""
+    """Learning rate after the warm-up."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Decoupled, on kernels only: biases and batch norm never decay, nor does a classifier with a void output."""
     poly_power: float = Field(1.0, ge=0)
-    """The learning rate falls as (1 - x) ** poly_power, x the way from `hold` to the end."""
+    """The learning rate falls as (1 - x) ** poly_power, x the way from `hold` to the end; 0 keeps it constant."""
     hold: float = Field(0.5, ge=0, lt=1)
-    """Share of the run before the learning rate falls."""
+    """Share of the run in which the learning rate stays before it falls."""
     ema: float | None = Field(0.999, gt=0, lt=1)
-    """Decay of the moving average of the generator, which is what the run leaves behind."""
+    """Decay of the moving average of the weights, which is then what the run leaves behind. It is at most
+    (1 + step) / (10 + step), so that a short run does not end with the weights it began with."""
     discriminator_lr: float = Field(4.0, gt=0)
     """Learning rate of the discriminator, as a factor on the generator's."""
     lambda_fm: float = Field(10.0, ge=0)
@@ -119,7 +122,9 @@ def prepare(network: SpadeGenerator, config: ResynthesisConfig, pools: Sequence[
 
 
 def _adam(module: nn.Module, config: ResynthesisConfig, factor: float) -> torch.optim.Adam:
-    return torch.optim.Adam(groups(module.parameters(), factor=factor), lr=config.lr, betas=(0.0, 0.9))
+    """Adam as published; weight decay, where asked for, is decoupled from the gradient."""
+    learning = groups(module.parameters(), weight_decay=config.weight_decay, factor=factor)
+    return torch.optim.AdamW(learning, lr=config.lr, betas=(0.0, 0.9))
 
 
 def judge_generator(

@@ -41,7 +41,7 @@ class SegmenterConfig(TrainConfig):
     batch: int = Field(4, ge=1)
     """Samples a step."""
     lr: float = Field(4e-3, gt=0)
-    """Learning rate of AdamW after the warm-up."""
+    """Learning rate after the warm-up."""
     warmup: int = Field(20, ge=0)
     """Steps in which the learning rate rises linearly from zero."""
     clip: float | None = Field(5.0, gt=0)
