@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from pipelines.materialize import materialize
@@ -140,6 +141,7 @@ def checked(root: Path, path: Path) -> Iterator[set[str]]:
             yield {problem.reason for problem in report.problems}
 
 
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency")  # Pillow, when it is asked for the truth
 def test_builds_from_damaged_sources(
     world: Any, cases: Any, damage: Any, make: Callable[..., None], thorough: Any, told: Any
 ) -> None:
