@@ -72,9 +72,22 @@ def test_the_job(run: Run, world: Path, job: Path) -> None:
         "--threads", 1,
     )  # fmt: skip
     assert evaluated.status == 0, evaluated.err
+    untuned = json.loads((job / "report" / "results.json").read_text())["sets"]["RoadAnomaly_jpg"]
+    assert list(untuned["scores"]) == ["anomaly"]
+    assert not any("test data" in note for note in untuned["notes"])
+
+    evaluated = run(
+        "eval", "roadanomaly", "--data", world / "benchmarks", "--checkpoint", job / "run", "--out", job / "report",
+        "--threads", 1, "--score", "anomaly,ensemble", "--overwrite",
+    )  # fmt: skip
+    assert evaluated.status == 0, evaluated.err
+    sentence = "ensemble: its weights were found by a grid search on test data, so its figures are optimistic."
+    assert sentence in " ".join(evaluated.out.split())
     results = json.loads((job / "report" / "results.json").read_text())
     scores = results["sets"]["RoadAnomaly_jpg"]["scores"]
     assert list(scores) == ["anomaly", "ensemble"]
+    assert sentence in results["sets"]["RoadAnomaly_jpg"]["notes"]
+    assert results["predictor"]["precision"] == "float32"
     found = [score["metrics"]["AP"] for score in scores.values()]
     assert all(0 < value < 1 for value in found)
     assert found[0] != found[1]

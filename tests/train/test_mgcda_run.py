@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from shards.config import resolve
 from shards.errors import UserError
-from shards.sample import Sample
+from shards.sample import EXTRAS, Sample
 from train.chain import Chain, load_chain
 from train.chain_info import read_chain
 from train.checkpoint import load_run, read_info
@@ -31,7 +31,7 @@ from train.networks import build_network
 from train.networks.dissimilarity import network_inputs
 from train.networks.resynthesis import SpadeGenerator
 from train.predictor import predictor_from
-from train.run_mgcda import EXTRAS, train_mgcda
+from train.run_mgcda import train_mgcda
 from train.run_resynthesis import train_resynthesis
 
 CPU = torch.device("cpu")
@@ -71,6 +71,7 @@ def test_interrupted_anywhere_the_run_is_the_same(trained: Path, enriched: Path,
     assert summary.finished
     assert_same_run(trained, tmp_path / "run")
     terms = {"step", "lr", "loss", "classifiers_loss", "ce", "feature", "output", "contrast"}
+    terms |= {"feature_classifier", "output_classifier"}
     assert [set(row) for row in curve(trained)] == [terms] * 3
 
 
