@@ -2,8 +2,8 @@
 
 theta_ema <- d theta_ema + (1 - d) theta,     d = min(decay, (1 + t) / (10 + t)) at step t = 1, 2, ...
 
-The singular vectors of spectral norm are no weights: the mean of vectors is not the vector of the mean. The copy takes
-a power iteration of its own at every step, on the averaged kernel, so that sigma is that kernel's.
+The singular vectors of spectral norm are no weights: the mean of vectors is not the vector of the mean. The copy
+takes a power iteration of its own at every step, on the averaged kernel, so that sigma is that kernel's.
 """
 
 from __future__ import annotations

@@ -89,6 +89,37 @@ def test_a_generator_goes_on_as_if_it_had_not_stopped(tiny_shards: Path, tmp_pat
     assert set(load_file(tmp_path / "whole" / "checkpoint.safetensors")) == set(network.state_dict())
 
 
+def test_vgg_is_told_by_its_weights_and_not_by_its_path(tiny_shards: Path, tmp_path: Path) -> None:
+    for number, name in enumerate(("a.pth", "b/a.pth", "other.pth")):
+        torch.manual_seed(number // 2)
+        state = VGGFeatures("vgg19").state_dict()
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        torch.save({f"features.{key.split('.', 2)[2]}": value for key, value in state.items()}, tmp_path / name)
+    config, machine = ResynthesisConfig(steps=2, batch=2), Machine(CPU, log_every=1, stop_at=1)
+
+    def learn_from(name: str) -> RunSummary:
+        out, vgg = tmp_path / "run", tmp_path / name
+        return train_resynthesis([tiny_shards], out, config=config, width=0.125, vgg=vgg, machine=machine)
+
+    assert learn_from("a.pth").step == 1
+    assert str(tmp_path) not in (tmp_path / "run" / "checkpoint.json").read_text()
+    assert curve(tmp_path / "run")[0]["perceptual"] > 0
+    with pytest.raises(UserError, match="an unfinished run with another start"):
+        learn_from("other.pth")
+    assert learn_from("b/a.pth").step == 1
+
+
+def test_the_same_sets_in_other_domains_are_another_run(enriched: Path, tmp_path: Path) -> None:
+    void, mix, third = (enriched / name for name in ("void", "mix", "third"))
+    learn(enriched, tmp_path / "run", stop_at=1, sets={"a": [void, mix], "b": [third]})
+    info = read_info(tmp_path / "run")
+    assert [(found.folder, found.stream) for found in info.shards] == [("void", 0), ("mix", 0), ("third", 1)]
+    with pytest.raises(UserError, match="an unfinished run with another shards"):
+        learn(enriched, tmp_path / "run", sets={"a": [void], "b": [mix, third]})
+    old = info.shards[0].model_dump(exclude={"stream"})
+    assert type(info.shards[0]).model_validate(old).stream == 0
+
+
 def test_a_generator_takes_what_it_can_paint(
     make_shards: Callable[[Sequence[Sample]], Path], make_sample: Callable[..., Sample], tmp_path: Path
 ) -> None:

@@ -89,8 +89,8 @@ class MgcdaConfig(TrainConfig):
     """tau_b of equation 1: label of a position's own domain at the beginning, and throughout without `dls`."""
 
     class_weights: ClassWeights = "shares"
-    """Of known and anomaly pixels: a name, or two numbers. GUESS: SynBoost's weights came from the shares in its data;
-    so do ours in this."""
+    """Of known and anomaly pixels: a name, or two numbers. GUESS: SynBoost's weights came from the shares in its
+    data; so do ours in this."""
     adversary: Literal["alternating", "reversal"] = "alternating"
     """GUESS: network and classifiers take turns; or both move at once with the gradient reversed between them."""
     classifier_lr: float = Field(1.0, gt=0)
