@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from shards.errors import UserError
 from shards.manifest import read_manifest
 from shards.reader import ShardSet
 from shards.rows import read_rejects
@@ -149,6 +150,20 @@ def test_pictures_made_elsewhere_that_are_missing_are_recorded(run: Run, job: Pa
     strict = run(*words, "--out", job / "strict", "--strict")
     assert strict.status == 1
     assert "missing-picture" in strict.err or "holds no" in strict.err
+
+
+def test_a_generator_learns_from_delta_sets_too(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[Sequence[Path]] = []
+
+    def catch(shards: Sequence[Path], out: Path, *, frames: Sequence[Path], **_: Any) -> None:
+        seen.append(frames)
+        raise UserError("enough")
+
+    monkeypatch.setattr("train.run_resynthesis.train_resynthesis", catch)
+    words = ("train", "resynthesis", "--shards", tmp_path / "delta", "--out", tmp_path / "run")
+    assert "enough" in run(*words, "--frames", tmp_path / "frames").err
+    assert "enough" in run(*words).err
+    assert [list(frames) for frames in seen] == [[tmp_path / "frames"], []]
 
 
 def test_bad_input_of_mgcda_is_one_sentence_and_leaves_nothing(run: Run, job: Path) -> None:
