@@ -63,7 +63,7 @@ def prepare(out: Path, settings: Settings) -> Sequence[Stage]:
         return Stage(folder, command, out / folder / "manifest.json")
 
     stages.append(built("cityscapes", "frames"))
-    count = ("--count", str(settings.samples))
+    count: tuple[str, ...] = ("--count", str(settings.samples))
     # Of the real frames each is used; the toy has fewer of them than samples.
     count = ("--samples-per-frame", "2" if settings.toy else "1", *count)
     # Both mechanisms: true void objects, and instances that are painted under a wrong name.
