@@ -31,7 +31,10 @@ class Predictor(Protocol):
 
     @property
     def describe(self) -> Mapping[str, Any]:
-        """Method, checkpoint, input size ...: JSON types; goes into results.json."""
+        """Method, checkpoint, input size ...: JSON types; goes into results.json.
+
+        `tuned`, where it is there, has a sentence on each score that was tuned on test data.
+        """
         ...
 
     @property
@@ -51,12 +54,13 @@ class Predictor(Protocol):
 
 
 def check_scores(predictor: Predictor, scores: Sequence[str]) -> tuple[str, ...]:
-    """The scores asked for, each once and in order; all that the predictor has where none is named.
+    """The scores asked for, each once and in order; all that were not tuned on test data where none is named.
 
     Raises:
         UserError: the predictor cannot give one of them.
     """
-    wanted = tuple(dict.fromkeys(scores)) or predictor.score_names
+    tuned = predictor.describe.get("tuned", {})
+    wanted = tuple(dict.fromkeys(scores)) or tuple(name for name in predictor.score_names if name not in tuned)
     missing = [name for name in wanted if name not in predictor.score_names]
     if missing:
         raise UserError(

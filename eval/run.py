@@ -155,8 +155,10 @@ def _judge_anomaly(
     for frame in found.frames:
         if frame.name in confusions:
             segmentation.add_counted(confusions[frame.name])
+    told = predictor.describe.get("tuned", {})
+    notes = (*found.notes, *(f"{name}: {told[name]}." for name in scores if name in told))
     return judge_counts(
-        found,
+        replace(found, notes=notes),
         counted,
         components=components,
         inputs_sha256=digest.hexdigest(),

@@ -60,3 +60,24 @@ CARDS: Mapping[str, Card] = {
     )
 }
 """Score name -> card, in the order in which tables list them."""
+
+_SYNBOOST = (
+    "Pixel-wise Anomaly Detection in Complex Driving Scenes",
+    "CVPR",
+    2021,
+    "https://arxiv.org/abs/2103.05445",
+    "a run of `anomsynth train mgcda`",
+)
+
+COMPARING_CARDS: Mapping[str, Card] = {
+    card.name: card
+    for card in (
+        _card("anomaly", "what a network that compares with a resynthesis takes for an anomaly, 0..1", *_SYNBOOST),
+        _card(
+            "ensemble",
+            "3/4 anomaly + 1/4 entropy map; tuned on test data by its authors, so its figures are optimistic",
+            *_SYNBOOST,
+        ),
+    )
+}
+"""Those of a detector that compares with a resynthesis, which gives no logits of known classes."""

@@ -35,10 +35,8 @@ from shards.manifest import MANIFEST, Manifest
 from shards.reader import ShardSet
 from shards.resize import resize_labels
 from shards.rows import read_rejects
-from shards.sample import Sample
+from shards.sample import EXTRAS, Sample
 
-EXTRAS: Final = ("predicted", "synthesis", "entropy", "distance", "perceptual")
-"""Names of the maps, as they are stored."""
 SWAPPED: Final = "swapped"
 """Name of the map of wrong labels in a set of swapped instances (`pipelines/swapping.py`)."""
 

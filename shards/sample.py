@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import UInt8
+
+EXTRAS: Final = ("predicted", "synthesis", "entropy", "distance", "perceptual")
+"""What an enriched sample holds beside the frame: all that a dissimilarity network compares it with."""
 
 
 @dataclass(frozen=True, slots=True)

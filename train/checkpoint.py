@@ -53,6 +53,8 @@ class ShardsInfo(BaseModel):
     recipe: str
     samples: int
     fingerprint: str
+    stream: int = 0
+    """Which of the streams it was drawn from, where a step draws from several: its domain."""
     frames: ShardsInfo | None = None
     """The set of frames that a delta set was laid over."""
 

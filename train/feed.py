@@ -139,7 +139,9 @@ class Waits:
             self._seconds += time.perf_counter() - began
 
     def take(self) -> float:
-        """Seconds since the last call. On a CUDA device to be called after the host has waited for its results."""
+        """Seconds since the last call. On a CUDA device the host waits for the last mark."""
+        if self._marks:  # the last one lies behind whatever the host has waited for: asking it early is an error
+            self._marks[-1][1].synchronize()
         seconds: float = self._seconds + sum(asked.elapsed_time(got) for asked, got in self._marks) / 1000
         self._seconds = 0.0
         self._marks.clear()

@@ -7,6 +7,7 @@ import json
 import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from train.data import TrainingPool, steps_per_epoch, stream_seed
 from train.devices import choose_device, memory_advice
 from train.loop import Machine, RunSummary, fit
 from train.methods import METHODS
+from train.methods.base import Task
 from train.methods.ovr import OvrConfig
 from train.methods.segmenter import SegmenterConfig
 from train.networks import build_segmenter
@@ -176,6 +178,7 @@ def run_method(
     held_out: Sequence[ShardSet | DeltaSet],
     extras: Sequence[str] = (),
     beside: Callable[[Path], None] | None = None,
+    prepare: Callable[..., Task] | None = None,
 ) -> RunSummary:
     """Describe a run, and train.
 
@@ -194,6 +197,7 @@ def run_method(
         extras: names of the samples' extras that the method reads.
         beside: writes into `out` what else an evaluation needs; called by one process, once `out` is known to hold
             no other run.
+        prepare: the method's, with what no configuration can hold; the method's as it is without it.
 
     Raises:
         UserError: as `train_ovr`.
@@ -204,16 +208,16 @@ def run_method(
         for number, stream in enumerate(streams)
     ]
     per_epoch = steps_per_epoch(pools, config.batch)
-    sets = [found for stream in streams for found in stream]
+    sets = [(number, found) for number, stream in enumerate(streams) for found in stream]
     info = CheckpointInfo(
         method=name,
         config=config.model_dump(mode="json"),
         network=built,
         input_size=size,
         seed=seed,
-        shards=[describe_shards(found) for found in sets],
+        shards=[describe_shards(found, number) for number, found in sets],
         start=start,
-        saw=sorted({*saw, *(frames for found in sets for frames in frames_of(found.folder))}),
+        saw=sorted({*saw, *(frames for _, found in sets for frames in frames_of(found.folder))}),
         steps=config.steps or max(1, math.ceil(config.epochs * per_epoch)),
         step=0,
         epoch=0.0,
@@ -233,7 +237,8 @@ def run_method(
         "the same command with fewer --workers goes on where it was saved; a smaller --batch, --crop or --size needs "
         "another --out"
     ):
-        return fit(METHODS[name], network, config, pools, out, info, machine, held_out)
+        method = METHODS[name] if prepare is None else replace(METHODS[name], prepare=prepare)
+        return fit(method, network, config, pools, out, info, machine, held_out)
 
 
 def input_size_of(network: nn.Module) -> tuple[int, int]:
@@ -363,13 +368,14 @@ def native_input(sets: Sequence[ShardSet | DeltaSet], multiple: int = 16) -> tup
     raise UserError(f"There are no samples in {names or 'no folder at all'}.")
 
 
-def describe_shards(found: ShardSet | DeltaSet) -> ShardsInfo:
-    """What checkpoint.json says of a shard set: no path, so that runs in other places compare."""
+def describe_shards(found: ShardSet | DeltaSet, stream: int = 0) -> ShardsInfo:
+    """What checkpoint.json says of a stream's shard set: no path, so that runs in other places compare."""
     return ShardsInfo(
         folder=found.folder.resolve().name,
         recipe=found.manifest.recipe,
         samples=len(found),
         fingerprint=fingerprint(found.folder / MANIFEST),
+        stream=stream,
         frames=describe_shards(found.frames) if isinstance(found, DeltaSet) else None,
     )
 

@@ -10,6 +10,7 @@ import torch
 
 from shards.errors import UserError
 from shards.manifest import read_manifest
+from shards.sample import EXTRAS
 from train.chain import load_segmenter
 from train.chain_info import FOLDER, ChainInfo, PicturesInfo, copy_chain, read_chain
 from train.checkpoint import NetworkInfo, StartInfo
@@ -22,9 +23,6 @@ from train.networks.imagenet import load_imagenet
 from train.networks.weights import weights_sha256
 from train.ranks import together
 from train.run import check_anomalies, check_out, open_sets, run_method
-
-EXTRAS = ("predicted", "synthesis", "entropy", "distance", "perceptual")
-"""What a dissimilarity network reads beside the picture."""
 
 
 @together

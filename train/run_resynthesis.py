@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from train.checkpoint import NetworkInfo, StartInfo
 from train.loop import Machine, RunSummary
-from train.methods.resynthesis import ResynthesisConfig
+from train.methods.resynthesis import ResynthesisConfig, prepare
 from train.networks import build_network
+from train.networks.features import VGGFeatures
+from train.networks.imagenet import load_imagenet
 from train.networks.resynthesis import SpadeGenerator
+from train.networks.weights import weights_sha256
 from train.ranks import together
 from train.run import check_out, native_input, open_sets, run_method
 
@@ -23,6 +27,7 @@ def train_resynthesis(
     *,
     config: ResynthesisConfig | None = None,
     width: float = 1.0,
+    vgg: Path | None = None,
     seed: int = 0,
     machine: Machine,
     val_shards: Sequence[Path] = (),
@@ -35,6 +40,7 @@ def train_resynthesis(
         out: the RUN folder.
         config: the method's fields; without `input_size` it is the size of the first frame, at most 1024 wide.
         width: factor on the channels of the generator.
+        vgg: a file with ImageNet weights of VGG19; without it there is no perceptual loss.
         seed: of weights, order and augmentation.
         machine: device, workers, how often to save and log.
         val_shards: held-out shard sets, judged at the end.
@@ -51,6 +57,12 @@ def train_resynthesis(
         torch.manual_seed(seed)
         network = build_network("spade", **options)
     built = NetworkInfo(name="spade", options=options)
+    start, perceptual = StartInfo(kind="scratch"), None
+    if vgg is not None:  # its weights are named by what they are: a path says nothing in another place
+        perceptual = VGGFeatures("vgg19")
+        load_imagenet(perceptual, vgg)
+        start = StartInfo(kind="scratch", name="beside ImageNet's VGG19", fingerprint=weights_sha256(perceptual))
+    learnt = partial(prepare, vgg=perceptual)
     return run_method(
-        "resynthesis", config, network, built, StartInfo(kind="scratch"), [], [sets], out, seed, machine, held_out
+        "resynthesis", config, network, built, start, [], [sets], out, seed, machine, held_out, prepare=learnt
     )

@@ -22,6 +22,7 @@ def all_cards() -> dict[Kind, Sequence[Card]]:
     """Every card, by what it describes."""
     from eval.benchmarks import CARDS as BENCHMARKS
     from eval.score_cards import CARDS as SCORES
+    from eval.score_cards import COMPARING_CARDS
     from pipelines.recipes import RECIPES
     from train.cards import METHOD_CARDS, NETWORK_CARDS
 
@@ -29,7 +30,7 @@ def all_cards() -> dict[Kind, Sequence[Card]]:
         "recipes": tuple(entry.card for entry in RECIPES.values()),
         "methods": METHOD_CARDS,
         "networks": NETWORK_CARDS,
-        "scores": tuple(SCORES.values()),
+        "scores": (*SCORES.values(), *COMPARING_CARDS.values()),
         "benchmarks": tuple(BENCHMARKS.values()),
     }
 

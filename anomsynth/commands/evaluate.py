@@ -49,10 +49,13 @@ Data = Annotated[
         "--data", metavar="DIR", parser=place, help="Folder of one set, or one that holds several; may be repeated."
     ),
 ]
-_SCORES = "msp, entropy, maxlogit, energy, maxmin or void; may be repeated."
+_SCORES = (
+    "msp, entropy, maxlogit, energy, maxmin or void; of a run of mgcda anomaly, or ensemble (tuned on test data); "
+    "may be repeated."
+)
 Scores = Annotated[
     list[str] | None,
-    typer.Option("--score", metavar="NAME", help=f"{_SCORES} Default: all that the network gives."),
+    typer.Option("--score", metavar="NAME", help=f"{_SCORES} Default: all that the network gives, untuned."),
 ]
 Protocol = Annotated[
     str | None,

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from anomsynth.commands.options import Device, check_file, parse_size, split_words
+from anomsynth.commands.screen import console
+
+if TYPE_CHECKING:
+    from anomsynth.suites.base import Suite
 
 Frames = Annotated[Path | None, typer.Option(metavar="DIR", help="Cityscapes with labelIds and instanceIds.")]
 Coco = Annotated[Path | None, typer.Option(metavar="DIR", help="COCO 2017.")]
-Benchmarks = Annotated[list[Path] | None, typer.Option(metavar="DIR", help="Benchmarks; may be repeated.")]
+Benchmarks = Annotated[list[Path] | None, typer.Option(metavar="DIR", help="Sets of the table; may be repeated.")]
 Known = Annotated[Literal["erfnet"] | None, typer.Option(help="A known network, with --weights; else trained.")]
-Vgg = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="ImageNet weights of VGG16; without it the segmenter's features.")
+Vgg16 = Annotated[
+    Path | None,
+    typer.Option("--vgg16", metavar="FILE", help="ImageNet weights; without it the segmenter's features."),
+]
+Vgg19 = Annotated[
+    Path | None,
+    typer.Option("--vgg19", metavar="FILE", help="ImageNet weights, for generator and perceptual difference."),
 ]
 Rows = Annotated[list[str] | None, typer.Option("--row", metavar="KEY", help="Only these rows; may be repeated.")]
-Jobs = Annotated[int, typer.Option(min=1, help="Rows made at a time, each on one thread where there are several.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, help="Rows at a time, each on one thread where several; default: 2 (toy), or 1."),
+]
 
 
 def reproduce(
@@ -29,34 +44,34 @@ def reproduce(
     benchmarks: Benchmarks = None,
     segmenter: Known = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights of --segmenter.")] = None,
-    vgg: Vgg = None,
+    vgg16: Vgg16 = None,
+    vgg19: Vgg19 = None,
     seeds: Annotated[int, typer.Option(min=1, help="Each row is trained with the seeds 0 to N - 1.")] = 3,
     rows: Rows = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Of each row; default: 300 (toy), or 37,200.")] = None,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Default: 128x64 (toy), or 512x256.")] = None,
     width: Annotated[float | None, typer.Option(min=0.125, max=4, help="Default: 0.25 (toy), or 1.")] = None,
     samples: Annotated[int | None, typer.Option(min=2, help="Of each domain; default: 192 or 2975.")] = None,
-    generator_steps: Annotated[int | None, typer.Option(min=1, help="Default: 400 (toy), or 20,000.")] = None,
+    generator_steps: Annotated[int | None, typer.Option(min=1, help="Default: 200 (toy), or 20,000.")] = None,
     generator_width: Annotated[float | None, typer.Option(min=0.125, max=4, help="Default: 0.25, or 1.")] = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     device: Device = "auto",
 ) -> None:
     """Build what is missing, train every row of a table with the same seeds, judge it, print it beside the paper's.
 
     Examples:
-    * anomsynth reproduce mgcda-table3 --toy --jobs 2 --out table3
+    * anomsynth reproduce mgcda-table3 --toy --out table3
 
     * anomsynth reproduce mgcda-table3 --cityscapes CITYSCAPES --coco COCO --benchmarks BENCHMARKS
-      --segmenter erfnet --weights erfnet.pth --vgg vgg16.pth --out table3
+      --segmenter erfnet --weights erfnet.pth --vgg16 vgg16.pth --vgg19 vgg19.pth --out table3
     """
     check_file(weights, "--weights")
-    check_file(vgg, "--vgg")
-    from rich.console import Console
-
+    check_file(vgg16, "--vgg16")
+    check_file(vgg19, "--vgg19")
     from anomsynth.suites import SUITES
     from anomsynth.suites.base import Settings
-    from anomsynth.suites.runner import Runner
-    from anomsynth.suites.table import cost_of, table_of
+    from anomsynth.suites.runner import Runner, Stopped
+    from anomsynth.suites.table import cost_of, table_of, told, verdicts
     from eval.report.grid import markdown
     from eval.report.terminal import Shown
     from shards.errors import UserError
@@ -65,6 +80,10 @@ def reproduce(
     real = (cityscapes, coco, benchmarks)
     if toy and any(real):
         raise UserError("--toy draws its own world; leave --cityscapes, --coco and --benchmarks out.")
+    if toy and (vgg16 or vgg19):
+        raise UserError("--toy is small, and VGG's weights fit width 1 alone: leave --vgg16 and --vgg19 out.")
+    if vgg16 and width not in (None, 1):
+        raise UserError(f"--vgg16 holds weights of width 1, got --width {width:g}: leave one of them out.")
     if not toy and not all(real):
         raise UserError("Give --cityscapes DIR, --coco DIR and --benchmarks DIR, or --toy for a world drawn here.")
     if (segmenter is None) != (weights is None):
@@ -82,25 +101,54 @@ def reproduce(
         size=f"{picture[0]}x{picture[1]}",
         width=width or (0.25 if toy else 1.0),
         samples=samples or (192 if toy else 2975),
-        generator_steps=generator_steps or (400 if toy else 20_000),
+        generator_steps=generator_steps or (200 if toy else 20_000),
         generator_width=generator_width or (0.25 if toy else 1.0),
         cityscapes=str(cityscapes.resolve()) if cityscapes else "",
         coco=str(coco.resolve()) if coco else "",
         benchmarks=tuple(str(folder.resolve()) for folder in benchmarks or ()),
         segmenter=segmenter or "",
         weights=str(weights.resolve()) if weights else "",
-        vgg=str(vgg.resolve()) if vgg else "",
+        vgg16=str(vgg16.resolve()) if vgg16 else "",
+        vgg19=str(vgg19.resolve()) if vgg19 else "",
         device=device,
     )
+    if not toy:
+        check_real(chosen, benchmarks or (), vgg16, vgg19)
     out = out.resolve()
-    runner = Runner(chosen, out, settings, jobs=jobs)
+    runner = Runner(chosen, out, settings, jobs=jobs or (2 if toy else 1))
     picked = [row for row in chosen.rows if not wanted or row.key in wanted]
-    runner.run(picked, range(seeds))
-    note = "Drawn by the tool: not comparable with the published figures." if toy else ""
-    grid = table_of(runner, picked, range(seeds), note=note)
+    try:
+        runner.run(picked, range(seeds))
+    except Stopped:
+        name = signal.Signals(runner.signal).name
+        print(f"Stopped by {name}; the same command goes on from there.", file=sys.stderr)
+        raise typer.Exit(128 + runner.signal) from None
+    notes = ["Drawn by the tool: not comparable with the published figures."] if toy else []
+    notes += [told(settings), *verdicts(runner, range(seeds))]
+    grid = table_of(runner, picked, range(seeds), notes=notes)
     write_atomically(out / "table.md", markdown([grid]).encode())
-    console = Console()
-    console.print(Shown(grid))
+    console().print(Shown(grid))
     trained, judged = cost_of(runner, picked, range(seeds))
     print(f"A row took {trained:.0f} s of a processor to train and {judged:.0f} s to judge.")
     print(f"Table: {out / 'table.md'}")
+
+
+def check_real(suite: Suite, benchmarks: Sequence[Path], vgg16: Path | None, vgg19: Path | None) -> None:
+    """See now what would else be seen after hours: sets that are not there, weights that do not fit.
+
+    Raises:
+        UserError: a set of the table is missing, or a file holds other weights.
+    """
+    from eval.benchmarks import find_all
+    from shards.errors import UserError
+    from train.networks.features import VGGFeatures
+    from train.networks.imagenet import load_imagenet
+
+    names = [found.name for found in find_all(benchmarks).sets]
+    missing = [name for name in suite.sets if name not in names]
+    if missing:
+        raise UserError(f"--benchmarks holds no {', no '.join(missing)}; it holds {', '.join(names)}.")
+    if vgg16 is not None:
+        load_imagenet(VGGFeatures("vgg16"), vgg16)
+    if vgg19 is not None:
+        load_imagenet(VGGFeatures("vgg19"), vgg19)

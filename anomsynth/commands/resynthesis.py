@@ -113,6 +113,7 @@ def resynthesis(
     lr: training.Rate = None,
     size: training.Size = None,
     val_shards: training.ValShards = None,
+    frames: training.Frames = None,
     seed: Seed = 0,
     device: Device = "auto",
     threads: Threads = None,
@@ -133,15 +134,17 @@ def resynthesis(
     from train.run import make_machine
     from train.run_resynthesis import train_resynthesis
 
-    options = training.fields_of(steps, batch, lr, size, None) | {"vgg": str(vgg) if vgg else None}
+    options = training.fields_of(steps, batch, lr, size, None)
     summary = train_resynthesis(
         shards,
         out,
         config=resolve(ResynthesisConfig, file=config, options=options, overrides=overrides or ()),
         width=width,
+        vgg=vgg,
         seed=seed,
         machine=make_machine(device, threads, workers, save_every, None, compile, tensorboard),
         val_shards=val_shards or (),
+        frames=frames or (),
     )
     training.print_run(summary, then=f"Look through it: anomsynth enrich SHARDS --generator {out} --out DIR ...")
 

@@ -37,7 +37,7 @@ Frames = Annotated[
 Run = Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder of the run; the same command resumes it.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Optimiser steps; without it, epochs of the configuration.")]
 Batch = Annotated[int | None, typer.Option(min=1, help="Samples a step.")]
-Rate = Annotated[float | None, typer.Option("--lr", help="Learning rate after the warm-up.")]
+Rate = Annotated[float | None, typer.Option("--lr", help="Learning rate of the optimiser, after the warm-up.")]
 Size = Annotated[
     str | None, typer.Option("--size", metavar="WxH", help="Network input size that frames are resized to.")
 ]

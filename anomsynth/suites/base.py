@@ -30,7 +30,8 @@ class Settings:
         benchmarks: folders that are judged on.
         segmenter: name of a network with weights; trained here without it.
         weights: of the segmenter.
-        vgg: ImageNet weights of VGG16, for the published features.
+        vgg16: its ImageNet weights, for the published features; those of the segmenter without it.
+        vgg19: its ImageNet weights, for the generator's perceptual loss and the perceptual difference.
         device: auto, cpu or cuda.
     """
 
@@ -46,7 +47,8 @@ class Settings:
     benchmarks: tuple[str, ...] = ()
     segmenter: str = ""
     weights: str = ""
-    vgg: str = ""
+    vgg16: str = ""
+    vgg19: str = ""
     device: str = "auto"
 
 
@@ -55,7 +57,7 @@ class Stage:
     """One command.
 
     Attributes:
-        name: for the log, unique in a suite.
+        name: for the log, unique in a suite, seeds and parts of a row included.
         words: behind `anomsynth`.
         done: a file that the command leaves behind.
     """
@@ -93,6 +95,7 @@ class Suite:
         sets: titles of the sets, by the name that results.json gives them.
         score: which of a detector's scores is judged.
         rows: from top to bottom.
+        versus: keys of the rows that are compared: what the paper proposes, and its baseline.
         prepare: (out, settings) -> what all rows share, in order.
         train: (out, settings, row, seed, folder of the run) -> the row's training.
         judge: (out, settings, folder of the run, folder of the report) -> its evaluation.
@@ -104,6 +107,7 @@ class Suite:
     sets: Mapping[str, str]
     score: str
     rows: Sequence[Row]
+    versus: tuple[str, str]
     prepare: Callable[[Path, Settings], Sequence[Stage]]
     train: Callable[[Path, Settings, Row, int, Path], Stage]
     judge: Callable[[Path, Settings, Path, Path], Stage]

@@ -2,7 +2,8 @@
 
 Zhang, Wu, Cheng, He, Li: Improving Anomaly Segmentation with Multi-Granularity Cross-Domain Alignment, ACM Multimedia
 2023. Nine rows: three ways to choose the training data, three of adversarial alignment, three of contrast. All rows
-see equally many samples a step, for equally many steps, from the same shards; a seed decides about weights and order.
+see equally many samples a step, for equally many steps, from the same shards, and weigh the classes alike: the paper
+does not name its weights, so all rows have SynBoost's. A seed decides about weights and order.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ def _figures(*numbers: float) -> Figures:
     """(AP, FPR95) of the three sets, in the order of the paper's columns."""
     return {title: (numbers[2 * place], numbers[2 * place + 1]) for place, title in enumerate((LOST, STATIC, ROAD))}
 
+
+COMMON: Final = ("--set", "class_weights=void")
+"""Of all rows. Weights that came from the shares of the classes would change with the data of a row."""
+TOY: Final = ("--lr", "1e-3", "--set", "warmup=10", "--set", "clip=5")
+"""Of all rows on the toy world: a few hundred steps get nowhere at the published learning rate."""
 
 _MDAT: Final = ("--data", "multi-domain")
 ROWS: Final = (
@@ -57,10 +63,12 @@ def prepare(out: Path, settings: Settings) -> Sequence[Stage]:
         return Stage(folder, command, out / folder / "manifest.json")
 
     stages.append(built("cityscapes", "frames"))
-    count = ("--count", str(settings.samples))
+    count: tuple[str, ...] = ("--count", str(settings.samples))
+    # Of the real frames each is used; the toy has fewer of them than samples.
+    count = ("--samples-per-frame", "2" if settings.toy else "1", *count)
     # Both mechanisms: true void objects, and instances that are painted under a wrong name.
-    stages.append(built("voidclass", "voidclass", "--mechanism", "both", "--samples-per-frame", "2", *count))
-    stages.append(built("anomalymix", "anomalymix", "--coco", coco, "--samples-per-frame", "2", *count))
+    stages.append(built("voidclass", "voidclass", "--mechanism", "both", *count))
+    stages.append(built("anomalymix", "anomalymix", "--coco", coco, *count))
 
     segmenter: tuple[str, ...] = ("--segmenter", settings.segmenter, "--weights", settings.weights)
     if not settings.segmenter:
@@ -68,17 +76,18 @@ def prepare(out: Path, settings: Settings) -> Sequence[Stage]:
         words = ("train", "segmenter", "--shards", str(out / "frames"), "--out", str(run), *device)
         stages.append(Stage("segmenter", words, run / "checkpoint.json"))
         segmenter = ("--checkpoint", str(run))
+    vgg19 = ("--vgg", settings.vgg19) if settings.vgg19 else ()
     generator = out / "generator"
     words = (
         "train", "resynthesis", "--shards", str(out / "frames"), "--out", str(generator), "--size", settings.size,
-        "--width", str(settings.generator_width), "--steps", str(settings.generator_steps), *device,
+        "--width", str(settings.generator_width), "--steps", str(settings.generator_steps), *vgg19, *device,
     )  # fmt: skip
     stages.append(Stage("generator", words, generator / "checkpoint.json"))
     for domain in ("voidclass", "anomalymix"):
         rich = out / f"{domain}-rich"
         words = (
             "enrich", str(out / domain), *segmenter, "--generator", str(generator), "--size", settings.size,
-            "--out", str(rich), *device,
+            "--out", str(rich), *vgg19, *device,
         )  # fmt: skip
         stages.append(Stage(rich.name, words, rich / "chain" / "chain.json"))
     return stages
@@ -86,24 +95,25 @@ def prepare(out: Path, settings: Settings) -> Sequence[Stage]:
 
 def train(out: Path, settings: Settings, row: Row, seed: int, run: Path) -> Stage:
     """The network of a row."""
-    vgg = ("--vgg", settings.vgg) if settings.vgg else ()
+    vgg16 = ("--vgg", settings.vgg16) if settings.vgg16 else ()
+    toy = TOY if settings.toy else ()
     words = (
         "train", "mgcda", "--voidclass", str(out / "voidclass-rich"), "--anomalymix", str(out / "anomalymix-rich"),
         "--out", str(run), *row.words, "--steps", str(settings.steps), "--width", str(settings.width),
-        "--seed", str(seed), "--device", settings.device, *vgg,
+        "--seed", str(seed), "--device", settings.device, *COMMON, *toy, *vgg16,
     )  # fmt: skip
-    return Stage(f"{row.key}-seed{seed}", words, run / "checkpoint.json")
+    return Stage(f"train-{row.key}-seed{seed}", words, run / "checkpoint.json")
 
 
 def judge(out: Path, settings: Settings, run: Path, report: Path) -> Stage:
-    """Its figures on the three sets of the paper, and whatever else lies beside them."""
-    folders = settings.benchmarks or (str(out / "world" / "benchmarks"),)
+    """Its figures on the three sets of the paper, and whatever else lies in the folders that were given."""
+    folders = settings.benchmarks or tuple(str(out / "world" / "benchmarks" / name) for name in SETS)
     data = [word for folder in folders for word in ("--data", folder)]
     words = (
         "eval", "all", *data, "--checkpoint", str(run), "--score", SUITE.score, "--out", str(report), "--overwrite",
         "--device", settings.device,
     )  # fmt: skip
-    return Stage(report.parent.name, words, report / "results.json")
+    return Stage(f"judge-{report.parent.name}", words, report / "results.json")
 
 
 SUITE: Final = Suite(
@@ -113,6 +123,7 @@ SUITE: Final = Suite(
     sets=SETS,
     score="anomaly",
     rows=ROWS,
+    versus=("cacl", "mix"),
     prepare=prepare,
     train=train,
     judge=judge,

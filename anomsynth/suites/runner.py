@@ -1,16 +1,24 @@
-"""Running a suite: commands one after the other, rows side by side, and whatever is done already left alone."""
+"""Running a suite: commands one after the other, rows side by side, and whatever is done already left alone.
+
+Commands run in sessions of their own, so that a Ctrl-C in the terminal reaches this process alone. It, and SIGTERM,
+is passed on as one SIGTERM to each of them: a training saves where it stands, anything else is made again.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 from anomsynth.suites.base import Row, Settings, Stage, Suite
@@ -22,6 +30,11 @@ SETTINGS: Final = "suite.json"
 ROWS: Final = "rows"
 LOGS: Final = "logs"
 COST: Final = "cost.json"
+ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+class Stopped(Exception):
+    """A signal ended the suite before its time; the same command goes on."""
 
 
 @dataclass(slots=True)
@@ -33,22 +46,31 @@ class Runner:
         out: where all of it lies.
         settings: of this call.
         jobs: rows that are made at a time.
-        running: commands that run now.
+        signal: number of the signal that came; 0 while there was none.
+        ending: whether no further command is to be started.
+        running: processes that have not been told to end.
     """
 
     suite: Suite
     out: Path
     settings: Settings
     jobs: int = 1
-    running: set[subprocess.Popen[bytes]] = field(default_factory=set)
+    signal: int = 0
+    ending: bool = False
+    running: set[int] = field(default_factory=set)
 
     def run(self, rows: Sequence[Row], seeds: Sequence[int]) -> None:
         """Make what is missing.
 
         Raises:
             UserError: the folder holds the suite with other settings, or a command failed.
+            Stopped: by Ctrl-C or SIGTERM; `signal` has the number.
         """
         claim(self.out, self.suite, self.settings)
+        with self._signals():
+            self._run(rows, seeds)
+
+    def _run(self, rows: Sequence[Row], seeds: Sequence[int]) -> None:
         stages = [stage for stage in self.suite.prepare(self.out, self.settings) if not self.is_done(stage)]
         for stage in track(stages, "preparing", total=len(stages), unit="stages"):
             self.do(stage)
@@ -77,32 +99,47 @@ class Runner:
         """Train and judge one row; raises UserError where a command fails."""
         folder = self.folder(row, seed)
         folder.mkdir(parents=True, exist_ok=True)
-        trained = self.do(self.suite.train(self.out, self.settings, row, seed, folder / "run"))
-        judged = self.do(self.suite.judge(self.out, self.settings, folder / "run", folder / "report"))
+        environment = ONE_THREAD if self.jobs > 1 else {}
+        trained = self.do(self.suite.train(self.out, self.settings, row, seed, folder / "run"), environment)
+        judged = self.do(self.suite.judge(self.out, self.settings, folder / "run", folder / "report"), environment)
         cost = {"train": trained, "judge": judged}
         write_atomically(folder / COST, (json.dumps(cost, indent=2) + "\n").encode())
 
-    def do(self, stage: Stage) -> dict[str, float]:
+    def do(self, stage: Stage, environment: Mapping[str, str] | None = None) -> dict[str, float]:
         """Run a command, its output in a log; what it took: seconds on the clock and of a processor.
+
+        Args:
+            stage: the command.
+            environment: variables that it gets beside ours.
 
         Raises:
             UserError: it failed; the last line that it printed is in the sentence.
+            Stopped: no further command is to be started, or this one was ended.
         """
+        if self.ending:
+            raise Stopped
         log = self.out / LOGS / f"{stage.name}.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
-        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        environment = {**os.environ, **(one_thread if self.jobs > 1 else {})}
         with log.open("ab") as file:
             file.write(f"$ anomsynth {' '.join(stage.words)}\n".encode())
             file.flush()
             child = subprocess.Popen(
-                command_of(stage), stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=environment
+                command_of(stage),
+                stdout=file,
+                stderr=file,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
             )
-            self.running.add(child)
+            self.running.add(child.pid)
+            if self.ending:  # meanwhile
+                self._end()
             _, status, usage = os.wait4(child.pid, 0)
+            self.running.discard(child.pid)
             child.returncode = os.waitstatus_to_exitcode(status)
-            self.running.discard(child)
+        if child.returncode != 0 and self.ending:
+            raise Stopped
         if child.returncode != 0:
             lines = log.read_text(errors="replace").strip().splitlines()
             said = lines[-1].removeprefix("Error: ") if lines else "nothing"
@@ -124,9 +161,34 @@ class Runner:
                         future.result()
                         yield
             except BaseException:
-                for child in tuple(self.running):
-                    child.terminate()  # runs save where they are, and the same command goes on
+                self._end()  # runs save where they are, and the same command goes on
                 raise
+
+    def _end(self) -> None:
+        """Start nothing more, and tell each process once to end."""
+        self.ending = True
+        for pid in tuple(self.running):
+            with suppress(KeyError, ProcessLookupError):  # another thread was there first; it ended by itself
+                self.running.remove(pid)
+                os.kill(pid, signal.SIGTERM)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Within the block Ctrl-C and SIGTERM end the commands; a second one changes nothing."""
+        if threading.current_thread() is not threading.main_thread():  # elsewhere Python sets no handlers
+            yield
+            return
+
+        def note(number: int, frame: FrameType | None) -> None:
+            self.signal = self.signal or number
+            self._end()
+
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def command_of(stage: Stage) -> list[str]:

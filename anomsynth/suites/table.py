@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from anomsynth.suites.base import Figures, Row, Suite
+from anomsynth.suites.base import Figures, Row, Settings, Suite
 from anomsynth.suites.runner import COST, Runner
 from eval.report.grid import Cell, Grid, Part
 from shards.errors import UserError
@@ -16,14 +17,14 @@ from shards.errors import UserError
 METRICS: Final = ("AP", "FPR95")
 
 
-def table_of(runner: Runner, rows: Sequence[Row], seeds: Sequence[int], *, note: str = "") -> Grid:
+def table_of(runner: Runner, rows: Sequence[Row], seeds: Sequence[int], *, notes: Sequence[str] = ()) -> Grid:
     """Mean and standard deviation over the seeds that are there, beside what was published, in %.
 
     Args:
         runner: of the suite.
         rows: from top to bottom.
         seeds: those that count.
-        note: a sentence of its own below the table.
+        notes: further sentences below the table.
     """
     suite = runner.suite
     titles = list(suite.sets.values())
@@ -49,7 +50,7 @@ def table_of(runner: Runner, rows: Sequence[Row], seeds: Sequence[int], *, note:
         names=2,
         rows=tuple(cells),
         rules=frozenset(range(2, len(cells), 2)),
-        notes=(f"Published: {suite.source}.", *((note,) if note else ())),
+        notes=(f"Published: {suite.source}.", *notes),
         repeating=1,
         parts=tuple(Part(2, title) for title in titles),
     )
@@ -71,6 +72,44 @@ def figures_of(suite: Suite, folder: Path) -> Figures:
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read; remove {folder / COST} and repeat the command.") from error
+
+
+def told(settings: Settings) -> str:
+    """What the rows were made with, in a sentence: the published figures were made with VGG, at width 1."""
+    seen = "VGG16" if settings.vgg16 else "the segmenter"
+    difference = "VGG19" if settings.vgg19 else "the segmenter"
+    return (
+        f"Ours: features of {seen}, perceptual difference of {difference}, width {settings.width:g}, pictures of "
+        f"{settings.size}, {settings.steps} steps, {settings.samples} samples of each domain."
+    )
+
+
+def verdicts(runner: Runner, seeds: Sequence[int]) -> list[str]:
+    """Whether what the paper proposes is better than its baseline by more than the seeds vary, a sentence a set.
+
+    The difference of two rows' means is compared with sqrt(s_1^2 + s_2^2), s their standard deviations over seeds.
+    Nothing where fewer than two seeds of both rows are there.
+    """
+    suite = runner.suite
+    better, base = (next(row for row in suite.rows if row.key == key) for key in suite.versus)
+    both = [seed for seed in seeds if runner.has(better, seed) and runner.has(base, seed)]
+    if len(both) < 2:
+        return []
+    found = [[figures_of(suite, runner.folder(row, seed)) for seed in both] for row in (better, base)]
+    sentences = []
+    for title in suite.sets.values():
+        if not all(title in figures for of_row in found for figures in of_row):
+            continue
+        parts = []
+        for place, metric in enumerate(METRICS):
+            mine, theirs = ([figures[title][place] for figures in of_row] for of_row in found)
+            gain = (statistics.mean(mine) - statistics.mean(theirs)) * (1 if place == 0 else -1)
+            spread = math.hypot(statistics.stdev(mine), statistics.stdev(theirs))
+            how = "better" if gain > 0 else "worse"
+            where = "beyond" if abs(gain) > spread else "within"
+            parts.append(f"{metric} {abs(gain):.2f} {how}, {where} the spread of the seeds ({spread:.2f})")
+        sentences.append(f"{title}, {better.name!r} against {base.name!r}: {'; '.join(parts)}.")
+    return sentences
 
 
 def cost_of(runner: Runner, rows: Sequence[Row], seeds: Sequence[int]) -> tuple[float, float]:

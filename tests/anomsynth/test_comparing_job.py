@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from shards.errors import UserError
 from shards.manifest import read_manifest
 from shards.reader import ShardSet
 from shards.rows import read_rejects
@@ -72,9 +73,22 @@ def test_the_job(run: Run, world: Path, job: Path) -> None:
         "--threads", 1,
     )  # fmt: skip
     assert evaluated.status == 0, evaluated.err
+    untuned = json.loads((job / "report" / "results.json").read_text())["sets"]["RoadAnomaly_jpg"]
+    assert list(untuned["scores"]) == ["anomaly"]
+    assert not any("test data" in note for note in untuned["notes"])
+
+    evaluated = run(
+        "eval", "roadanomaly", "--data", world / "benchmarks", "--checkpoint", job / "run", "--out", job / "report",
+        "--threads", 1, "--score", "anomaly,ensemble", "--overwrite",
+    )  # fmt: skip
+    assert evaluated.status == 0, evaluated.err
+    sentence = "ensemble: its weights were found by a grid search on test data, so its figures are optimistic."
+    assert sentence in " ".join(evaluated.out.split())
     results = json.loads((job / "report" / "results.json").read_text())
     scores = results["sets"]["RoadAnomaly_jpg"]["scores"]
     assert list(scores) == ["anomaly", "ensemble"]
+    assert sentence in results["sets"]["RoadAnomaly_jpg"]["notes"]
+    assert results["predictor"]["precision"] == "float32"
     found = [score["metrics"]["AP"] for score in scores.values()]
     assert all(0 < value < 1 for value in found)
     assert found[0] != found[1]
@@ -136,6 +150,20 @@ def test_pictures_made_elsewhere_that_are_missing_are_recorded(run: Run, job: Pa
     strict = run(*words, "--out", job / "strict", "--strict")
     assert strict.status == 1
     assert "missing-picture" in strict.err or "holds no" in strict.err
+
+
+def test_a_generator_learns_from_delta_sets_too(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[Sequence[Path]] = []
+
+    def catch(shards: Sequence[Path], out: Path, *, frames: Sequence[Path], **_: Any) -> None:
+        seen.append(frames)
+        raise UserError("enough")
+
+    monkeypatch.setattr("train.run_resynthesis.train_resynthesis", catch)
+    words = ("train", "resynthesis", "--shards", tmp_path / "delta", "--out", tmp_path / "run")
+    assert "enough" in run(*words, "--frames", tmp_path / "frames").err
+    assert "enough" in run(*words).err
+    assert [list(frames) for frames in seen] == [[tmp_path / "frames"], []]
 
 
 def test_bad_input_of_mgcda_is_one_sentence_and_leaves_nothing(run: Run, job: Path) -> None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +18,8 @@ import pytest
 from anomsynth.suites import SUITES
 from anomsynth.suites.base import Row, Settings, Stage, Suite
 from anomsynth.suites.mgcda_table3 import ROWS, SETS, SUITE
-from anomsynth.suites.runner import COST, LOGS, Runner
-from anomsynth.suites.table import cost_of, table_of
+from anomsynth.suites.runner import COST, LOGS, Runner, Stopped
+from anomsynth.suites.table import cost_of, table_of, told, verdicts
 from eval.report.grid import markdown
 from shards.errors import UserError
 
@@ -56,6 +61,7 @@ def small(tmp_path: Path, rows: tuple[Row, ...], **stages: Callable[..., str]) -
         sets={"RoadAnomaly_jpg": "RoadAnomaly"},
         score="anomaly",
         rows=rows,
+        versus=("b", "a"),
         prepare=lambda out, settings: [made(out, "world", "world"), made(out, "shards", "shards")],
         train=lambda out, settings, row, seed, run: made(out, f"{row.key}-seed{seed}", row.key),
         judge=judge,
@@ -101,12 +107,96 @@ def test_what_is_done_is_left_alone(tmp_path: Path) -> None:
 def test_the_table(tmp_path: Path) -> None:
     runner = Runner(small(tmp_path, (A, B)), tmp_path / "out", SETTINGS)
     runner.run([A], range(3))
-    printed = markdown([table_of(runner, [A, B], range(3), note="A note.")])
+    printed = markdown([table_of(runner, [A, B], range(3), notes=["A note.", told(SETTINGS)])])
     # AP 40, 50, 60: mean 50, standard deviation 10; FPR95 is 20 in all.
     assert "| A | ours, 3 of 3 seeds | 50.00 ± 10.00 | 20.00 ± 0.00 |" in printed
     assert "| published | 38.21 | 64.75 |" in printed
     assert "| B | ours, 0 of 3 seeds | - | - |" in printed
     assert "A note." in printed
+    assert (
+        "Ours: features of the segmenter, perceptual difference of the segmenter, width 0.25, pictures of 64x32, 3 "
+        "steps, 4 samples of each domain." in printed
+    )
+    published = replace(SETTINGS, vgg16="a.pth", vgg19="b.pth", width=1.0)
+    assert "features of VGG16, perceptual difference of VGG19, width 1," in told(published)
+
+
+def test_verdicts_compare_means_with_the_spread_of_the_seeds(tmp_path: Path) -> None:
+    runner = Runner(small(tmp_path, (A, B)), tmp_path / "out", SETTINGS)
+
+    def judged(row: Row, *figures: tuple[float, float]) -> None:
+        for seed, (ap, fpr) in enumerate(figures):
+            folder = runner.folder(row, seed)
+            (folder / "report").mkdir(parents=True, exist_ok=True)
+            metrics = {"AP": ap, "FPR95": fpr}
+            results = {"sets": {"RoadAnomaly_jpg": {"scores": {"anomaly": {"metrics": metrics}}}}}
+            (folder / "report" / "results.json").write_text(json.dumps(results))
+            (folder / COST).touch()
+
+    judged(A, (0.40, 0.20), (0.50, 0.40))
+    assert verdicts(runner, range(2)) == []
+    judged(B, (0.60, 0.33))
+    assert verdicts(runner, range(2)) == []
+    # Deviations of A are 7.07 and 14.14, of B 0 and 0: 20 is beyond 7.07, -5 within 14.14.
+    judged(B, (0.65, 0.35), (0.65, 0.35))
+    assert verdicts(runner, range(2)) == [
+        "RoadAnomaly, 'B' against 'A': AP 20.00 better, beyond the spread of the seeds (7.07); FPR95 5.00 worse, "
+        "within the spread of the seeds (14.14)."
+    ]
+
+
+WAITS = """
+import os, signal, sys, time
+told = []
+def note(number, frame):
+    told.append(number)
+    open({told!r}, "a").write(f"{{os.getpid()}} {{number}}\\n")
+signal.signal(signal.SIGTERM, note)
+signal.signal(signal.SIGINT, note)
+assert os.getsid(0) == os.getpid()
+open({started!r}, "a").write(f"{{os.getpid()}}\\n")
+until = time.monotonic() + 60
+while not told and time.monotonic() < until:
+    time.sleep(0.02)
+time.sleep(0.2)
+sys.exit(143)
+"""
+
+
+@pytest.mark.usefixtures("words_are_python")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_reaches_each_command_once_and_the_same_command_goes_on(tmp_path: Path, number: int) -> None:
+    assert threading.current_thread() is threading.main_thread()
+    told_to, started = tmp_path / "signals", tmp_path / "started"
+    script = tmp_path / "waits.py"
+    script.write_text(WAITS.format(told=str(told_to), started=str(started)))
+    waits = f"exec(open({str(script)!r}).read())"
+    suite = small(tmp_path, (A, B), a=lambda *_: waits, b=lambda *_: waits)
+    runner = Runner(suite, tmp_path / "out", SETTINGS, jobs=2)
+
+    def press() -> None:
+        while not started.is_file() or len(started.read_text().splitlines()) < 2:
+            time.sleep(0.02)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=press, daemon=True).start()
+    before = signal.getsignal(number)
+    with pytest.raises(Stopped):
+        runner.run([A, B], range(2))
+    assert runner.signal == number
+    assert signal.getsignal(number) is before
+    pids = [int(line) for line in started.read_text().splitlines()]
+    assert sorted(told_to.read_text().splitlines()) == sorted(f"{pid} {signal.SIGTERM.value}" for pid in pids)
+    assert len(pids) == 2
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, 0)
+            pytest.fail(f"{pid} is still there")
+    again = Runner(small(tmp_path, (A, B)), tmp_path / "out", SETTINGS, jobs=2)
+    again.run([A, B], range(1))
+    assert again.has(A, 0)
+    assert again.has(B, 0)
+    assert ran(tmp_path).count("world") == 1
 
 
 @pytest.mark.usefixtures("words_are_python")
@@ -178,10 +268,61 @@ def test_rows_are_what_they_are_called(run: Any, monkeypatch: pytest.MonkeyPatch
         ("multi-domain", 4, True, True, True, "cacl"),
     ]
     assert {(s["steps"], s["width"], s["seed"]) for s in seen} == {(3, 0.25, 7)}
+    assert {(s["class_weights"], s["lr"], s["warmup"], s["clip"]) for s in seen} == {("void", 1e-3, 10, 5.0)}
+    seen.clear()
+    real = replace(SETTINGS, toy=False, width=1.0)
+    run(*SUITE.train(tmp_path, real, ROWS[-1], 7, tmp_path / "run").words)
+    assert [(s["class_weights"], s["lr"], s["warmup"], s["clip"]) for s in seen] == [("void", 1e-4, 0, None)]
     rest = [
         {k: v for k, v in s.items() if k not in ("data", "batch", "oda", "fda", "dls", "contrastive")} for s in seen
     ]
     assert all(one == rest[0] for one in rest)
+
+
+@pytest.mark.parametrize("toy", [True, False])
+def test_every_word_is_known_to_the_command_line(
+    run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy: bool
+) -> None:
+    """Words of what all rows share, and of the judging: each command is reached, with what it is to be given."""
+    (tmp_path / "vgg.pth").touch()
+    (tmp_path / "erfnet.pth").touch()
+    vgg, weights = str(tmp_path / "vgg.pth"), str(tmp_path / "erfnet.pth")
+    real = {
+        "toy": False, "cityscapes": "city", "coco": "coco", "benchmarks": ("one", "two"), "segmenter": "erfnet",
+        "weights": weights, "vgg16": vgg, "vgg19": vgg,
+    }  # fmt: skip
+    settings = SETTINGS if toy else replace(SETTINGS, **real)  # type: ignore[arg-type]
+    reached: list[str] = []
+
+    def caught(name: str) -> Callable[..., None]:
+        def catch(*_: Any, **__: Any) -> None:
+            reached.append(name)
+            raise UserError(f"reached {name}")
+
+        return catch
+
+    for name in (
+        "pipelines.toy.draw_world", "anomsynth.commands.build._build", "train.run.train_segmenter",
+        "train.run_resynthesis.train_resynthesis", "train.chain.chain_from", "eval.benchmarks.find_all",
+    ):  # fmt: skip
+        monkeypatch.setattr(name, caught(name))
+    stages = [*SUITE.prepare(tmp_path, settings), SUITE.judge(tmp_path, settings, tmp_path / "run", tmp_path / "rep")]
+    for stage in stages:
+        outcome = run(*stage.words)
+        assert (outcome.status, "reached" in outcome.err) == (1, True), (stage.name, outcome.err)
+    assert len(reached) == len(stages)
+    names = [stage.name for stage in stages]
+    drawn, learnt = (["world"], ["segmenter"]) if toy else ([], [])
+    rich = ["generator", "voidclass-rich", "anomalymix-rich"]
+    judging = f"judge-{tmp_path.name}"
+    assert names == [*drawn, "frames", "voidclass", "anomalymix", *learnt, *rich, judging]
+    assert SUITE.train(tmp_path, settings, ROWS[0], 0, tmp_path / "run").name not in names
+    said = {stage.name: " ".join(stage.words) for stage in stages}
+    assert f"--samples-per-frame {2 if toy else 1} " in said["voidclass"]
+    assert ("--vgg" in said["generator"]) == ("--vgg" in said["voidclass-rich"]) == (not toy)
+    judged = said[judging]
+    assert judged.count("--data") == (3 if toy else 2)
+    assert all((f"benchmarks/{name}" in judged) == toy for name in SETS)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +332,10 @@ def test_rows_are_what_they_are_called(run: Any, monkeypatch: pytest.MonkeyPatch
         (("--toy", "--coco", "c"), "--toy draws its own world"),
         (("--toy", "--row", "cackl"), "There is no row 'cackl'; they are: voidclass, anomalymix, mix, oda"),
         (("--toy", "--segmenter", "erfnet"), "--segmenter NAME and --weights FILE belong together"),
-        (("--toy", "--vgg", "nowhere.pth"), "--vgg nowhere.pth: there is no such file"),
+        (("--toy", "--vgg16", "nowhere.pth"), "--vgg16 nowhere.pth: there is no such file"),
+        (("--toy", "--vgg19", __file__), "leave --vgg16 and --vgg19 out"),
+        (("--vgg16", __file__, "--width", "0.5"), "--vgg16 holds weights of width 1, got --width 0.5"),
+        (("--cityscapes", "c", "--coco", "c", "--benchmarks", "nowhere"), "nowhere"),
         (("--toy", "--size", "12"), "Cannot read the size '12'"),
     ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines.engine import build
-from pipelines.enrich import EXTRAS, Enriched
+from pipelines.enrich import Enriched
 from pipelines.rebuild import rebuilder
 from pipelines.recipe import Sources, make
 from pipelines.recipes.voidclass import VoidClass, VoidClassConfig
@@ -18,6 +18,7 @@ from shards.errors import UserError
 from shards.manifest import read_manifest
 from shards.reader import ShardSet
 from shards.rows import read_rejects
+from shards.sample import EXTRAS
 from shards.verify import verify
 
 

@@ -63,10 +63,13 @@ def test_float32_under_autocast() -> None:
 
 
 def test_published_weights_and_the_shares_they_imply() -> None:
-    assert class_weights("void", 1, 1) == (1.5484, 8.0391)
-    assert class_weights("no-void", 1, 1) == (1.4649, 16.520)
-    assert class_weights("even", 1, 1) == (1.0, 1.0)
-    assert class_weights("shares", 8875, 1125) == pytest.approx((1.5484, 8.0391), rel=1e-3)
-    assert class_weights("shares", 9576, 424) == pytest.approx((1.4649, 16.520), rel=2e-3)
-    assert class_weights("shares", 0, 0) == (enet_weight(0.0), enet_weight(0.0))
+    assert class_weights("void", [(1, 1)]) == (1.5484, 8.0391)
+    assert class_weights("no-void", [(1, 1)]) == (1.4649, 16.520)
+    assert class_weights("even", [(1, 1)]) == (1.0, 1.0)
+    assert class_weights("shares", [(8875, 1125)]) == pytest.approx((1.5484, 8.0391), rel=1e-3)
+    assert class_weights("shares", [(9576, 424)]) == pytest.approx((1.4649, 16.520), rel=2e-3)
+    assert class_weights((2.0, 5.5), [(1, 1)]) == (2.0, 5.5)
+    # Streams count alike, however large they are.
+    assert class_weights("shares", [(90, 10), (7000, 3000)]) == pytest.approx((enet_weight(0.8), enet_weight(0.2)))
+    assert class_weights("shares", [(0, 0)]) == (enet_weight(0.0), enet_weight(0.0))
     assert enet_weight(0.0) == pytest.approx(50.5, abs=0.1)

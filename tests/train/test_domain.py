@@ -28,6 +28,16 @@ def test_layers_are_the_published_ones(network: nn.Module, kernel: int, table: l
     assert sum(p.numel() for p in network.parameters()) == sum(kernel**2 * i * o + o for i, o in table)
 
 
+@pytest.mark.parametrize("inputs", [64, 512])
+def test_a_fresh_classifier_speaks_in_the_range_of_its_labels(inputs: int) -> None:
+    """Labels are 0..1: neither a hundredth of that, nor ten times as much."""
+    torch.manual_seed(0)
+    features = FeatureDomainClassifier(inputs)(torch.randn(2, inputs, 8, 8)).detach()
+    assert 0.2 < float(features.std()) < 3
+    probabilities = torch.randn(2, 2, 16, 16).softmax(1)
+    assert 0.1 < float(OutputDomainClassifier()(probabilities).detach().std()) < 3
+
+
 @pytest.mark.parametrize(("network", "kernel", "table"), TABLES)
 def test_the_map_has_the_size_of_the_input(network: nn.Module, kernel: int, table: list[tuple[int, int]]) -> None:
     x = torch.randn(2, table[0][0], 5, 9)

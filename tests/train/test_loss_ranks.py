@@ -15,6 +15,7 @@ import torch
 from train.losses.balanced import balanced_cross_entropy
 from train.losses.contrast import contrastive_loss
 from train.losses.domain import alignment_loss, classifier_loss
+from train.losses.gan import discriminator_loss, feature_matching, generator_loss, perceptual_loss
 from train.losses.sampling import Counts, draw_places, features_at
 from train.ranks import gather, rank, total, world
 
@@ -57,6 +58,10 @@ def losses(name: str, images: slice) -> Outcome:
         "alignment": lambda m: alignment_loss(m, domain, 0.8, domains=3, valid=valid),
         "classifier": lambda m: classifier_loss(m, domain, 0.8, domains=3),
         "alignment of two": lambda m: alignment_loss(m[:, :1], domain % 2, 0.8),
+        "discriminator": lambda m: discriminator_loss([[m]], [[m.square()]]),
+        "generator": lambda m: generator_loss([[m]]),
+        "matching": lambda m: feature_matching([[m.flip(1), m]], [[m, m]]),
+        "perceptual": lambda m: perceptual_loss([m.flip(1)], [m], [0.5]),
         "contrast": contrast(True, "union"),
         "contrast as printed": contrast(False, "other"),
         "contrast within": contrast(True, "same"),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from shards.config import resolve
 from shards.errors import UserError
+from shards.sample import EXTRAS
 from train.data import Batch, TrainingPool, stream_seed
 from train.feed import Feed
 from train.losses.contrast import contrastive_loss
@@ -22,7 +23,7 @@ from train.losses.sampling import Counts, draw_places, features_at
 from train.methods.base import Phase, Progress, Task
 from train.methods.mgcda import MgcdaConfig, joined, prepare
 from train.networks.dissimilarity import DissimilarityNetwork, DissimilarityOutput, network_inputs
-from train.run_mgcda import EXTRAS, streams_of
+from train.run_mgcda import streams_of
 
 PROGRESS = Progress(1, 4)
 TAU = 1 - (1 - 1 / 2) * 1 / 4
@@ -100,8 +101,9 @@ def test_the_loss_is_equation_4(enriched: Path) -> None:
     seen, output = output_of(one)
     modules = one.task.modules
 
-    known, anomaly = (sum(pool.manifests[0].pixels[name] for pool in one.pools) for name in ("known", "anomaly"))
-    weights = [1 / math.log(1.02 + count / (known + anomaly)) for count in (known, anomaly)]
+    pixels = [pool.manifests[0].pixels for pool in one.pools]
+    shares = [sum(p[name] / (p["known"] + p["anomaly"]) for p in pixels) / 2 for name in ("known", "anomaly")]
+    weights = [1 / math.log(1.02 + share) for share in shares]
     above, below = 0.0, 0.0
     for (plain, odd), label in zip(
         output.logits.movedim(1, -1).reshape(-1, 2).tolist(), seen.anomaly.flatten().tolist(), strict=True
@@ -158,7 +160,24 @@ def test_the_classifiers_learn_true_labels(enriched: Path) -> None:
     true = [TAU, TAU, 1 - TAU, 1 - TAU]
     expected = squares(one.task.modules["feature_classifier"](output.fused[3]), true, seen.anomaly)
     expected += squares(one.task.modules["output_classifier"](output.logits.softmax(1)), true, seen.anomaly)
-    assert one.phases()[1].loss.item() == pytest.approx(expected, rel=1e-4)
+    phase = one.phases()[1]
+    assert phase.loss.item() == pytest.approx(expected, rel=1e-4)
+    assert set(phase.report) == {"feature_classifier", "output_classifier"}
+    assert sum(term.item() for term in phase.report.values()) == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_learns_beside_the_network_is_as_wide_as_it(enriched: Path) -> None:
+    one = two(enriched)  # at an eighth of the width
+    sizes = {
+        name: [layer.out_channels for layer in module.modules() if isinstance(layer, torch.nn.Conv2d)]
+        for name, module in one.task.modules.items()
+        if name != "network"
+    }
+    assert sizes == {
+        "feature_classifier": [32, 16, 8, 1],
+        "output_classifier": [4, 8, 16, 32, 1],
+        "projector": [8, 16],
+    }
 
 
 def test_reversal_moves_both_at_once_in_opposite_directions(enriched: Path) -> None:
@@ -251,7 +270,7 @@ def test_pooled_data_and_single_domains_have_one_stream_and_nothing_to_align(dat
     (phase,) = one.phases()
     assert set(phase.report) == {"ce"}
     assert phase.loss.item() == phase.report["ce"].item()
-    for field, value in (("oda", True), ("fda", True), ("contrastive", "cacl")):
+    for field, value in (("oda", True), ("fda", True), ("dls", True), ("contrastive", "cacl")):
         with pytest.raises(UserError, match=rf"^[^.]*{field}[^.]* needs data=multi-domain[^.]*, got {data}\.$"):
             resolve(MgcdaConfig, options={"data": data, field: value})
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from shards.config import resolve
 from shards.errors import UserError
-from shards.sample import Sample
+from shards.sample import EXTRAS, Sample
 from train.chain import Chain, load_chain
 from train.chain_info import read_chain
 from train.checkpoint import load_run, read_info
@@ -31,7 +31,7 @@ from train.networks import build_network
 from train.networks.dissimilarity import network_inputs
 from train.networks.resynthesis import SpadeGenerator
 from train.predictor import predictor_from
-from train.run_mgcda import EXTRAS, train_mgcda
+from train.run_mgcda import train_mgcda
 from train.run_resynthesis import train_resynthesis
 
 CPU = torch.device("cpu")
@@ -71,6 +71,7 @@ def test_interrupted_anywhere_the_run_is_the_same(trained: Path, enriched: Path,
     assert summary.finished
     assert_same_run(trained, tmp_path / "run")
     terms = {"step", "lr", "loss", "classifiers_loss", "ce", "feature", "output", "contrast"}
+    terms |= {"feature_classifier", "output_classifier"}
     assert [set(row) for row in curve(trained)] == [terms] * 3
 
 
@@ -86,6 +87,37 @@ def test_a_generator_goes_on_as_if_it_had_not_stopped(tiny_shards: Path, tmp_pat
     assert isinstance(network, SpadeGenerator)
     assert info.input_size == (64, 32)
     assert set(load_file(tmp_path / "whole" / "checkpoint.safetensors")) == set(network.state_dict())
+
+
+def test_vgg_is_told_by_its_weights_and_not_by_its_path(tiny_shards: Path, tmp_path: Path) -> None:
+    for number, name in enumerate(("a.pth", "b/a.pth", "other.pth")):
+        torch.manual_seed(number // 2)
+        state = VGGFeatures("vgg19").state_dict()
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        torch.save({f"features.{key.split('.', 2)[2]}": value for key, value in state.items()}, tmp_path / name)
+    config, machine = ResynthesisConfig(steps=2, batch=2), Machine(CPU, log_every=1, stop_at=1)
+
+    def learn_from(name: str) -> RunSummary:
+        out, vgg = tmp_path / "run", tmp_path / name
+        return train_resynthesis([tiny_shards], out, config=config, width=0.125, vgg=vgg, machine=machine)
+
+    assert learn_from("a.pth").step == 1
+    assert str(tmp_path) not in (tmp_path / "run" / "checkpoint.json").read_text()
+    assert curve(tmp_path / "run")[0]["perceptual"] > 0
+    with pytest.raises(UserError, match="an unfinished run with another start"):
+        learn_from("other.pth")
+    assert learn_from("b/a.pth").step == 1
+
+
+def test_the_same_sets_in_other_domains_are_another_run(enriched: Path, tmp_path: Path) -> None:
+    void, mix, third = (enriched / name for name in ("void", "mix", "third"))
+    learn(enriched, tmp_path / "run", stop_at=1, sets={"a": [void, mix], "b": [third]})
+    info = read_info(tmp_path / "run")
+    assert [(found.folder, found.stream) for found in info.shards] == [("void", 0), ("mix", 0), ("third", 1)]
+    with pytest.raises(UserError, match="an unfinished run with another shards"):
+        learn(enriched, tmp_path / "run", sets={"a": [void], "b": [mix, third]})
+    old = info.shards[0].model_dump(exclude={"stream"})
+    assert type(info.shards[0]).model_validate(old).stream == 0
 
 
 def test_a_generator_takes_what_it_can_paint(

@@ -17,10 +17,13 @@ swapped instances are. MGCDA does not name its weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from statistics import mean
+from typing import Annotated, Literal
 
+import torch
 from jaxtyping import Float, UInt8
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
@@ -28,11 +31,14 @@ from shards.labels import ANOMALY, IGNORE, KNOWN
 from train.losses.precision import precise
 from train.ranks import total
 
-ClassWeights = Literal["void", "no-void", "shares", "even"]
+Named = Literal["void", "no-void", "shares", "even"]
 """SynBoost's weights with and without void classes among the anomalies; ENet's form of the shares in the training
 data; or none."""
 
-PUBLISHED: Mapping[ClassWeights, tuple[float, float]] = {
+ClassWeights = Named | tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+"""A name, or the weights of known and anomaly pixels themselves."""
+
+PUBLISHED: Mapping[Named, tuple[float, float]] = {
     "void": (1.5484, 8.0391),
     "no-void": (1.4649, 16.520),
     "even": (1.0, 1.0),
@@ -40,18 +46,20 @@ PUBLISHED: Mapping[ClassWeights, tuple[float, float]] = {
 """(known, anomaly) by name."""
 
 
-def class_weights(kind: ClassWeights, known: int, anomaly: int) -> tuple[float, float]:
+def class_weights(kind: ClassWeights, counts: Sequence[tuple[int, int]]) -> tuple[float, float]:
     """(known, anomaly) weights.
 
     Args:
-        kind: published ones, or from the shares.
-        known: pixels in the training data, which `shares` looks at.
-        anomaly: pixels in the training data.
+        kind: published ones, from the shares, or the weights themselves.
+        counts: (known, anomaly) pixels of each stream, which `shares` looks at. A step draws equally much of each
+            stream, however large they are: a class's share is the mean of its shares.
     """
+    if isinstance(kind, tuple):
+        return kind
     if kind != "shares":
         return PUBLISHED[kind]
-    pixels = max(1, known + anomaly)
-    return enet_weight(known / pixels), enet_weight(anomaly / pixels)
+    known, anomaly = (mean(pair[place] / max(1, sum(pair)) for pair in counts) for place in range(2))
+    return enet_weight(known), enet_weight(anomaly)
 
 
 def enet_weight(share: float) -> float:
@@ -73,9 +81,8 @@ def balanced_cross_entropy(
         This rank's share of the joint batch's loss (`train.ranks`), in float32; weights are summed over all ranks.
         Zero, attached to the graph, where all is void.
     """
-    scores = precise(logits)
-    loss = functional.cross_entropy(
-        scores, anomaly.long(), weight=scores.new_tensor(weights), ignore_index=IGNORE, reduction="sum"
-    )
+    # Plain numbers in the arithmetic: a tensor of weights would be copied to the device at every step.
+    each = functional.cross_entropy(precise(logits), anomaly.long(), ignore_index=IGNORE, reduction="none")
+    loss = (each * torch.where(anomaly == ANOMALY, weights[1], weights[0])).sum()
     weight = (anomaly == KNOWN).sum() * weights[0] + (anomaly == ANOMALY).sum() * weights[1]
     return loss / total(weight).clamp(min=1e-12)

@@ -123,7 +123,10 @@ def _least_squares(
     """2/D sum_d 1/N_d sum_{i in d} mean over positions of (P_i - Y_d)^2; with channels, half of the sum over them."""
     domains, channels = labels.shape
     maps = precise(maps)
-    error = (maps - labels.to(maps)[domain, :, None, None]).square().sum(1) / min(channels, 2)
+    # Two values tell all labels; plain numbers, since a tensor would be copied to the device at every step.
+    own = domain[:, None] == torch.arange(channels, device=domain.device)
+    wanted = torch.where(own, float(labels[0, 0]), float(labels[1, 0])).to(maps)
+    error = (maps - wanted[:, :, None, None]).square().sum(1) / min(channels, 2)
     inside = torch.ones_like(error) if valid is None else valid.to(error)
     positions = inside.sum((1, 2))
     error = (error * inside).sum((1, 2)) / positions.clamp(min=1)

@@ -9,8 +9,8 @@ last one the verdict V_k, real pictures x and painted ones y of the same classes
     L_FM = 1/K sum_k sum_{i < last}  mean |D_k(x)_i - D_k(y)_i|
     L_P  = sum_j  w_j mean |F_j(x) - F_j(y)|            F: VGG19, w = 1/32, 1/16, 1/8, 1/4, 1
 
-Means are over images, channels and positions. Every rank holds equally many pictures, so its share of the joint mean
-is its own mean divided by the number of ranks (`train.ranks`).
+Means are over images, channels and positions of the joint batch. A rank may hold fewer pictures than another, where
+some cannot be read: its share is its own sum divided by the count of all ranks (`train.ranks`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from train.losses.precision import precise
-from train.ranks import world
+from train.ranks import total
 
 Judged = Sequence[Sequence[Tensor]]
 """For each scale the discriminator's maps, the verdicts last: (n, c, h, w)."""
@@ -32,15 +32,15 @@ Judged = Sequence[Sequence[Tensor]]
 def discriminator_loss(real: Judged, painted: Judged) -> Float[Tensor, ""]:
     """L_D, this rank's share, in float32."""
     terms = [
-        functional.relu(1 - precise(x[-1])).mean() + functional.relu(1 + precise(y[-1])).mean()
+        _mean(functional.relu(1 - precise(x[-1]))) + _mean(functional.relu(1 + precise(y[-1])))
         for x, y in zip(real, painted, strict=True)
     ]
-    return torch.stack(terms).mean() / world()
+    return torch.stack(terms).mean()
 
 
 def generator_loss(painted: Judged) -> Float[Tensor, ""]:
     """L_G, this rank's share, in float32."""
-    return -torch.stack([precise(y[-1]).mean() for y in painted]).mean() / world()
+    return -torch.stack([_mean(precise(y[-1])) for y in painted]).mean()
 
 
 def feature_matching(real: Judged, painted: Judged) -> Float[Tensor, ""]:
@@ -49,7 +49,7 @@ def feature_matching(real: Judged, painted: Judged) -> Float[Tensor, ""]:
         torch.stack([_distance(a, b) for a, b in zip(x[:-1], y[:-1], strict=True)]).sum()
         for x, y in zip(real, painted, strict=True)
     ]
-    return torch.stack(terms).mean() / world()
+    return torch.stack(terms).mean()
 
 
 def perceptual_loss(real: Sequence[Tensor], painted: Sequence[Tensor], weights: Sequence[float]) -> Float[Tensor, ""]:
@@ -61,8 +61,14 @@ def perceptual_loss(real: Sequence[Tensor], painted: Sequence[Tensor], weights: 
         weights: one a map.
     """
     terms = [w * _distance(x, y) for x, y, w in zip(real, painted, weights, strict=True)]
-    return torch.stack(terms).sum() / world()
+    return torch.stack(terms).sum()
 
 
 def _distance(real: Tensor, painted: Tensor) -> Float[Tensor, ""]:
-    return (precise(real).detach() - precise(painted)).abs().mean()
+    return _mean((precise(real).detach() - precise(painted)).abs())
+
+
+def _mean(values: Tensor) -> Float[Tensor, ""]:
+    """This rank's share of the mean over the joint batch."""
+    pictures = total(torch.full((), values.shape[0], dtype=torch.float32, device=values.device))
+    return values.sum() / (pictures * values[0].numel())

@@ -89,7 +89,8 @@ class MgcdaConfig(TrainConfig):
     """tau_b of equation 1: label of a position's own domain at the beginning, and throughout without `dls`."""
 
     class_weights: ClassWeights = "shares"
-    """Of known and anomaly pixels. GUESS: SynBoost's weights came from the shares in its data; so do ours in this."""
+    """Of known and anomaly pixels: a name, or two numbers. GUESS: SynBoost's weights came from the shares in its
+    data; so do ours in this."""
     adversary: Literal["alternating", "reversal"] = "alternating"
     """GUESS: network and classifiers take turns; or both move at once with the gradient reversed between them."""
     classifier_lr: float = Field(1.0, gt=0)
@@ -124,7 +125,7 @@ class MgcdaConfig(TrainConfig):
 
     @model_validator(mode="after")
     def _needs_domains(self) -> MgcdaConfig:
-        asked = [name for name in ("oda", "fda") if getattr(self, name)]
+        asked = [name for name in ("oda", "fda", "dls") if getattr(self, name)]
         asked += [f"contrastive={self.contrastive}"] * (self.contrastive != "none")
         if self.data != "multi-domain" and asked:
             raise ValueError(f"{asked[0]} needs data=multi-domain, which tells the domains apart, got {self.data}")
@@ -143,8 +144,8 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
     channels = 1 if domains == 2 else domains
     # Drawn in this order whether asked for or not, so that a switch changes what it names and no other weight.
     drawn: dict[str, nn.Module] = {
-        "projector": Projector(network.decoded_channels),
-        "output_classifier": OutputDomainClassifier(2, outputs=channels),
+        "projector": Projector(network.decoded_channels, width=network.width),
+        "output_classifier": OutputDomainClassifier(2, outputs=channels, width=network.width),
         "feature_classifier": FeatureDomainClassifier(network.fused_channels[config.feature_level], outputs=channels),
     }
     contrast = config.contrastive != "none"
@@ -158,7 +159,7 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
     optimizers: dict[str, torch.optim.Optimizer] = {"network": _adam(mine + theirs * together, config)}
     if theirs and not together:
         optimizers["classifiers"] = _adam(theirs, config)
-    weights = class_weights(config.class_weights, *pixels_of(pools))
+    weights = class_weights(config.class_weights, [pixels_of(pool) for pool in pools])
 
     def step(modules: Modules, batches: Sequence[Batch], progress: Progress) -> Iterator[Phase]:
         seen = joined(batches)
@@ -213,7 +214,8 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
             terms = {
                 name: told_apart(modules[name](looks[name][0].detach()), classifier_loss) for name in classifiers
             }
-            yield Phase("classifiers", torch.stack([*terms.values()]).sum(), {})
+            report = {name: term.detach() for name, term in terms.items()}
+            yield Phase("classifiers", torch.stack([*terms.values()]).sum(), report)
 
     return Task(modules, optimizers, step)
 
@@ -244,9 +246,9 @@ def valid_at(anomaly: UInt8[Tensor, "n h w"], size: tuple[int, int]) -> Bool[Ten
     return at_size(anomaly, size) != IGNORE
 
 
-def pixels_of(pools: Sequence[TrainingPool]) -> tuple[int, int]:
-    """(known, anomaly) pixels of the shard sets, from their manifests."""
-    manifests = [manifest for pool in pools for manifest in pool.manifests]
+def pixels_of(pool: TrainingPool) -> tuple[int, int]:
+    """(known, anomaly) pixels of a stream's shard sets, from their manifests."""
+    manifests = pool.manifests
     return sum(m.pixels["known"] for m in manifests), sum(m.pixels["anomaly"] for m in manifests)
 
 

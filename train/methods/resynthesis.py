@@ -17,7 +17,6 @@ shows something there, too. What leaves the run is the moving average of the gen
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,7 +33,6 @@ from train.generators import resized
 from train.losses.gan import discriminator_loss, feature_matching, generator_loss, perceptual_loss
 from train.methods.base import Figures, Method, Modules, Phase, Progress, Task
 from train.networks.features import VGGFeatures
-from train.networks.imagenet import load_imagenet
 from train.networks.resynthesis import MultiScaleDiscriminator, SpadeGenerator
 from train.optimizers import groups
 from train.ranks import held
@@ -64,9 +62,7 @@ class ResynthesisConfig(TrainConfig):
     lambda_fm: float = Field(10.0, ge=0)
     """Weight of the feature matching."""
     lambda_p: float = Field(10.0, ge=0)
-    """Weight of the perceptual loss, where `vgg` is given."""
-    vgg: str | None = None
-    """File with ImageNet weights of VGG19; without it there is no perceptual loss."""
+    """Weight of the perceptual loss, where weights of VGG19 are given (`--vgg`)."""
     judge_width: float | None = Field(None, gt=0)
     """Factor on the channels of the discriminator; that of the generator without it."""
 
@@ -77,14 +73,17 @@ class ResynthesisConfig(TrainConfig):
         return self
 
 
-def prepare(network: SpadeGenerator, config: ResynthesisConfig, pools: Sequence[TrainingPool]) -> Task:
-    """Generator, discriminator, and VGG19 that stays as it is."""
+def prepare(
+    network: SpadeGenerator,
+    config: ResynthesisConfig,
+    pools: Sequence[TrainingPool],
+    *,
+    vgg: VGGFeatures | None = None,
+) -> Task:
+    """Generator, discriminator, and VGG19, where it is given, which stays as it is."""
     network.train().requires_grad_(True)
     discriminator = MultiScaleDiscriminator(width=config.judge_width or network.width)
-    vgg: VGGFeatures | None = None
-    if config.vgg is not None:
-        vgg = VGGFeatures("vgg19")
-        load_imagenet(vgg, Path(config.vgg))
+    if vgg is not None:
         vgg.eval().requires_grad_(False)
 
     def step(modules: Modules, batches: Sequence[Batch], progress: Progress) -> Iterator[Phase]:

@@ -133,6 +133,7 @@ class DissimilarityNetwork(nn.Module):
         input_size: (width, height) that samples have, in pixels.
         fused_channels: of the four fused maps, finest first.
         decoded_channels: of the map before the head.
+        width: factor on the channels.
 
     Args:
         features: what looks at image and resynthesis: `vgg16` as published, or `segmenter`.
@@ -166,7 +167,7 @@ class DissimilarityNetwork(nn.Module):
                 "The dissimilarity network's input width and height are multiples of 8, at least 16, "
                 f"got {input_size[0]}x{input_size[1]}."
             )
-        self.input_size = input_size
+        self.input_size, self.width = input_size, width
         fused, decoded = ([round(c * width) for c in table] for table in (CHANNELS, DECODED))
         self.fused_channels, self.decoded_channels = tuple(fused), decoded[0]
         half = tuple(round(c / 2 * width) for c in CHANNELS)

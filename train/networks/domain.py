@@ -3,13 +3,17 @@
 Sections 3.3 and 3.4 of the paper. All are fully convolutional at stride 1, so a classifier gives a map of domains,
 one value a pixel, as the least-squares loss wants it (no sigmoid); one a domain where there are more than two. None
 is part of the exported network. Convolutions pad with zeros, so that the map has the size of the input (the paper
-does not say).
+does not say). The paper is silent on how they start, too. The classifiers start as He et al. with the variance of the
+maps kept: torch's own start gives a third of it at every layer, so that a classifier sees hardly anything at first;
+with that of the gradients kept, the map of D_f starts ten times too large for its labels.
 """
 
 from __future__ import annotations
 
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from train.networks.features import kaiming
 
 OUTPUT_CHANNELS = (32, 64, 128, 256)
 PROJECTED = (64, 128)
@@ -37,6 +41,7 @@ class FeatureDomainClassifier(nn.Module):
     def __init__(self, inputs: int, *, outputs: int = 1) -> None:
         super().__init__()
         self.layers = _Convolutions(3, (inputs, inputs // 2, inputs // 4, inputs // 8, outputs))
+        kaiming(self, "fan_in")
 
     def forward(self, features: Float[Tensor, "n ic h w"]) -> Float[Tensor, "n d h w"]:
         """The map of domains."""
@@ -56,6 +61,7 @@ class OutputDomainClassifier(nn.Module):
     def __init__(self, inputs: int = 2, *, outputs: int = 1, width: float = 1.0) -> None:
         super().__init__()
         self.layers = _Convolutions(3, (inputs, *(round(c * width) for c in OUTPUT_CHANNELS), outputs))
+        kaiming(self, "fan_in")
 
     def forward(self, anomaly: Float[Tensor, "n i h w"]) -> Float[Tensor, "n d h w"]:
         """The map of domains."""

@@ -47,11 +47,16 @@ class FeatureExtractor(nn.Module):
     strides: tuple[int, ...]
 
 
-def kaiming(module: nn.Module) -> None:
-    """Start convolutions in front of ReLU as He et al., ICCV 2015, from torch's global generator; no bias."""
+def kaiming(module: nn.Module, mode: Literal["fan_in", "fan_out"] = "fan_out") -> None:
+    """Start convolutions in front of ReLU as He et al., ICCV 2015, from torch's global generator; no bias.
+
+    Args:
+        module: whose convolutions start.
+        mode: what keeps its variance: the maps (`fan_in`), or the gradients, as torchvision's VGG does.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.kaiming_normal_(layer.weight, mode=mode, nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
