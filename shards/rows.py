@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,12 +58,17 @@ def has_anomaly(row: Row) -> bool:
     return bool(objects_of(row)) or bool(row.get("pixels", {}).get("anomaly", 0))
 
 
+def plain_bytes(path: Path) -> bytes:
+    """What a file holds; OSError for anything else: whoever reads a pipe waits for ever, some devices never end."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "is no file", path.name)
+    return path.read_bytes()
+
+
 def _read(path: Path, reason: str, is_row: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     try:
-        if path.exists() and not path.is_file():  # whoever opens a pipe waits for ever
-            raise BadInput(reason, f"{path.name} is no file")
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = plain_bytes(path).decode().splitlines()
     except OSError as error:
         raise BadInput(reason, f"{path.name}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -31,7 +31,7 @@ from shards.plural import plural
 from shards.progress import track
 from shards.reader import index_shard, read_members
 from shards.rng import generator
-from shards.rows import Row, read_rejects, read_rows
+from shards.rows import Row, plain_bytes, read_rejects, read_rows
 from shards.writer import ShardRecord
 
 Rebuild = Callable[[int], Mapping[str, bytes]]
@@ -208,7 +208,7 @@ def _compare_documents(folder: Path, manifest: Manifest, rows: Sequence[Row]) ->
         if name == PLACEMENT and tool.get("zlib") != ZLIB_RUNTIME_VERSION:
             continue  # equal pictures, other bytes
         try:
-            found = (folder / name).read_bytes()
+            found = plain_bytes(folder / name)
         except FileNotFoundError:
             found = None
         except OSError as error:
@@ -222,7 +222,7 @@ def _compare_documents(folder: Path, manifest: Manifest, rows: Sequence[Row]) ->
 def _compare_croissant(folder: Path, manifest: Manifest) -> Problem | None:
     """The description names the files as they are, whichever version wrote it."""
     try:
-        files = json.loads((folder / CROISSANT).read_bytes())["distribution"]
+        files = json.loads(plain_bytes(folder / CROISSANT))["distribution"]
         described = {file["name"]: file["sha256"] for file in files if "sha256" in file}
         wanted = {record.name: record.sha256 for record in manifest.shards}
         for name in (MANIFEST, SAMPLES, REJECTS):

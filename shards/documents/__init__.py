@@ -17,7 +17,7 @@ from shards.documents.statistics import statistics
 from shards.errors import BadInput
 from shards.manifest import REJECTS, Manifest
 from shards.reader import index_shard, read_members
-from shards.rows import Row, row_lines
+from shards.rows import Row, plain_bytes, row_lines
 from shards.writer import write_atomically
 
 CARD: Final = "README.md"
@@ -45,7 +45,7 @@ def documents(folder: Path, manifest: Manifest, rows: Sequence[Row]) -> dict[str
     """
     members, aspect = _first_sample(folder, manifest)
     counts = statistics(rows, aspect)
-    described = croissant(manifest, rows, members, rejects=(folder / REJECTS).read_bytes())
+    described = croissant(manifest, rows, members, rejects=plain_bytes(folder / REJECTS))
     contents = {
         CARD: card(manifest, rows, aspect=aspect).encode(),
         CROISSANT: (json.dumps(described, indent=2, ensure_ascii=False) + "\n").encode(),

@@ -276,7 +276,10 @@ def _judge(world: Any, kind: str, folder: Path, case: Any, *, sealed: bool) -> s
         if made is not None:
             laid = {sample.key: sample for sample in ShardSet(out)}
             assert sealed or all(equal(laid[key], clean[key]) for key in laid)
-            assert not verify(out).problems
+            # Documents are written in thorough cases alone, and what is forged may name another recipe.
+            allowed = {"description"} if case.number // 4 % 8 else set()
+            allowed |= {"other-build"} if sealed else set()
+            assert {problem.reason for problem in verify(out).problems} <= allowed
     return "as built" if as_built and not faults else "named" if as_built else "refused" if not found else "other"
 
 
