@@ -29,6 +29,7 @@ from train.methods.resynthesis import ResynthesisConfig
 from train.methods.resynthesis import prepare as prepare_resynthesis
 from train.networks import build_network
 from train.networks.dissimilarity import network_inputs
+from train.networks.features import VGGFeatures
 from train.networks.resynthesis import SpadeGenerator
 from train.predictor import predictor_from
 from train.run_mgcda import train_mgcda

@@ -179,7 +179,8 @@ def _judge_set(world: Any, root: Path, out: Path, kind: str, how: str, path: Pat
     manifest = read_manifest(out)
     remake = rebuilder(manifest, root / "cityscapes", root / "coco")
     report = verify(out, rebuild=remake, samples=1)
-    assert report.problems == ()
+    described = (out / "README.md").is_file()  # documents are written in thorough cases alone
+    assert {problem.reason for problem in report.problems} <= (set() if described else {"description"})
     if kind == "delta":
         return
     annotations = (
