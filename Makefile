@@ -54,6 +54,7 @@ format: $(STAMP) ## let ruff put the code in order
 bench: $(STAMP)  ## ratios to peers and to the floor on this machine, 20 minutes; bench-quick takes 3
 	$(ONE_THREAD) $(BIN)/python benchmarks/main_job.py
 	$(ONE_THREAD) $(BIN)/python benchmarks/synthesis.py $(if $(CITYSCAPES),--cityscapes $(CITYSCAPES) --coco $(COCO))
+	$(ONE_THREAD) $(BIN)/python benchmarks/delta.py $(if $(CITYSCAPES),--cityscapes $(CITYSCAPES) --coco $(COCO))
 	$(ONE_THREAD) $(BIN)/python benchmarks/streaming.py $(if $(CITYSCAPES),--cityscapes $(CITYSCAPES))
 	$(ONE_THREAD) $(BIN)/python benchmarks/component.py
 	$(ONE_THREAD) $(BIN)/python benchmarks/evaluation.py $(if $(BENCHMARKS),--data $(BENCHMARKS) --weights $(WEIGHTS))

@@ -262,6 +262,30 @@ def test_two_processes_learn_what_one_does(
         torch.testing.assert_close(after[name], value, rtol=1e-9, atol=1e-9)
 
 
+GENERATOR = """
+from train.loop import Machine
+from train.methods.resynthesis import ResynthesisConfig
+from train.run_resynthesis import train_resynthesis
+
+config = ResynthesisConfig(steps=20, batch=4)
+machine = Machine(torch.device("cpu"), log_every=1)
+train_resynthesis([shards / "void"], out, config=config, width=0.125, machine=machine)
+"""
+
+
+def test_two_processes_learn_to_paint_what_one_does(
+    enriched: Path, tmp_path: Path, joint_curves: Callable[[str, Path], tuple[list[dict[str, float]], ...]]
+) -> None:
+    alone, together = joint_curves(GENERATOR, enriched)
+    assert [row["step"] for row in together] == [*range(1, 21)]
+    for one, two in zip(alone, together, strict=True):
+        for term in ("loss", "discriminator_loss", "gan", "matching"):
+            assert two[term] == pytest.approx(one[term], rel=1e-5, abs=1e-7), (one["step"], term)
+    before, after = (load_file(tmp_path / f"of-{n}" / "checkpoint.safetensors") for n in (1, 2))
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=1e-4, atol=1e-5)
+
+
 def refused(match: str, domains: Mapping[str, Sequence[Path]], out: Path, **options: Any) -> None:
     with pytest.raises(UserError, match=match) as said:
         train_mgcda(domains, out, **{"width": 0.125, "machine": Machine(CPU), **options})
