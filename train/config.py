@@ -71,7 +71,8 @@ class TrainConfig(Config):
     degrade: float = Field(0.0, ge=0, le=1)
     """Probability of blur, JPEG compression or noise on the whole crop."""
     repeat: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    """How often each shard set counts in an epoch, in the order of `--shards`; once each without it."""
+    """How often each shard set counts in an epoch, in the order in which they are given (of several
+    streams: one stream after the other); once each without it."""
 
     @model_validator(mode="after")
     def _check(self) -> TrainConfig:

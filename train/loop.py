@@ -26,7 +26,7 @@ from train.feed import Feed
 from train.guard import Guard
 from train.logs import Log, open_board
 from train.methods.base import Method, Progress, Task
-from train.ranks import agree, check_batch_norm, rank, wrapped
+from train.ranks import agree, check_batch_norm, own_device, rank, wrapped
 from train.resume import load_resume, restore, save_resume
 from train.schedule import learning_rate
 from train.signals import Signals
@@ -38,7 +38,7 @@ class Machine:
     """What a run is done with; none of it changes what is learnt, but for rounding between devices.
 
     Attributes:
-        device: where the network runs.
+        device: where the network runs; of several processes each takes a CUDA device of its own.
         workers: processes that decode and augment; 0 does it between the steps.
         save_every: steps between two savings.
         log_every: steps between two rows of the log.
@@ -121,7 +121,7 @@ def fit(
             out, or `resume.pt` is broken or of another run.
     """
     began = time.monotonic()
-    device, steps = machine.device, info.steps
+    device, steps = own_device(machine.device), info.steps
 
     # Model: what learns, what stays
     network = network.to(device).to(memory_format=torch.channels_last)

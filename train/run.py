@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import json
 import math
 import platform
@@ -38,7 +39,7 @@ from train.methods.base import Task
 from train.methods.ovr import OvrConfig
 from train.methods.segmenter import SegmenterConfig
 from train.networks import build_segmenter
-from train.ranks import own_device, rank, together
+from train.ranks import rank, together
 from train.start import starting_segmenter
 
 LARGEST_INPUT = 1024
@@ -204,8 +205,8 @@ def run_method(
     """
     size = input_size_of(network)
     pools = [
-        TrainingPool(stream, config, input_size=size, seed=stream_seed(seed, number), extras=extras)
-        for number, stream in enumerate(streams)
+        TrainingPool(stream, fields, input_size=size, seed=stream_seed(seed, number), extras=extras)
+        for number, (stream, fields) in enumerate(zip(streams, fields_of_streams(config, streams), strict=True))
     ]
     per_epoch = steps_per_epoch(pools, config.batch)
     sets = [(number, found) for number, stream in enumerate(streams) for found in stream]
@@ -241,6 +242,19 @@ def run_method(
         return fit(method, network, config, pools, out, info, machine, held_out)
 
 
+def fields_of_streams(config: TrainConfig, streams: Sequence[Sequence[object]]) -> list[TrainConfig]:
+    """The configuration of each stream: `repeat` has a number for each shard set of all of them.
+
+    Raises:
+        UserError: it has more of them, or fewer.
+    """
+    ends = list(itertools.accumulate(map(len, streams)))
+    if config.repeat and len(config.repeat) != ends[-1]:
+        raise UserError(f"repeat needs one number for each of the {ends[-1]} shard sets, got {list(config.repeat)}.")
+    starts = [0, *ends[:-1]]
+    return [config.model_copy(update={"repeat": config.repeat[a:b]}) for a, b in zip(starts, ends, strict=True)]
+
+
 def input_size_of(network: nn.Module) -> tuple[int, int]:
     """(width, height) that a network's samples have; every network here says it."""
     size: Any = network.input_size
@@ -262,7 +276,7 @@ def make_machine(
             raise UserError(f"--threads must be at least 1, got {threads}.")
         torch.set_num_threads(threads)
     return Machine(
-        own_device(choose_device(device)),
+        choose_device(device),
         workers=workers,
         save_every=save_every,
         stop_at=stop_at,

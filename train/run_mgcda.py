@@ -1,4 +1,4 @@
-"""The functions behind `anomsynth train resynthesis` and `train mgcda`: networks beside a segmenter."""
+"""The function behind `anomsynth train mgcda`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,12 @@ def train_mgcda(
     if used == "segmenter":
         network.copy_features(load_segmenter(folders[0] / FOLDER, chain))
         start = StartInfo(kind="weights", name="features of the segmenter", fingerprint=chain.segmenter.sha256)
-    elif width == 1 or vgg is not None:
+    else:
+        if width != 1 and vgg is None:
+            raise UserError(
+                f"ImageNet's weights of VGG16 fit width 1, got {width:g}: leave --width away, or give --features "
+                "segmenter."
+            )
         extractor = network.encoder.features
         assert isinstance(extractor, VGGFeatures)
         load_imagenet(extractor, vgg)

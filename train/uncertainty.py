@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -85,11 +85,6 @@ def perceptual_map(
 def halving_weights(maps: int) -> tuple[float, ...]:
     """Weights for maps that have no published ones: 1 for the deepest, half of it for each finer one."""
     return tuple(0.5 ** (maps - 1 - i) for i in range(maps))
-
-
-def to_bytes(maps: Float[Tensor, "n h w"]) -> UInt8[Tensor, "n h w"]:
-    """Maps in 0..1 as they are stored: the nearest of 0..255, halves to the even one."""
-    return (maps * 255).round().clamp(0, 255).to(torch.uint8)
 
 
 def _shifted(maps: Float[Tensor, "n h w"], normalise: Normalise) -> Float[Tensor, "n h w"]:

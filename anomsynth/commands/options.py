@@ -21,6 +21,17 @@ def place(text: str) -> Path:
     return located(text)
 
 
+def local(text: str) -> Path:
+    """A folder of this machine: what an enriched set is read from and written to."""
+    from shards.errors import UserError
+    from shards.places import RemotePath, located
+
+    path = located(text)
+    if isinstance(path, RemotePath):
+        raise UserError(f"Enriched sets lie in folders of this machine, and {text} is a URL: copy it to one.")
+    return path
+
+
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write; made when missing.")]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")]
 ConfigFile = Annotated[

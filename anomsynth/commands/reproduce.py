@@ -56,6 +56,9 @@ def reproduce(
     generator_width: Annotated[float | None, typer.Option(min=0.125, max=4, help="Default: 0.25, or 1.")] = None,
     jobs: Jobs = None,
     device: Device = "auto",
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that decode for a row; default: 4 on a GPU, else 0.")
+    ] = None,
 ) -> None:
     """Build what is missing, train every row of a table with the same seeds, judge it, print it beside the paper's.
 
@@ -71,11 +74,14 @@ def reproduce(
     from anomsynth.suites import SUITES
     from anomsynth.suites.base import Settings
     from anomsynth.suites.runner import Runner, Stopped
-    from anomsynth.suites.table import cost_of, table_of, told, verdicts
+    from anomsynth.suites.table import cost_of, table_of, verdicts
     from eval.report.grid import markdown
     from eval.report.terminal import Shown
     from shards.errors import UserError
     from shards.writer import write_atomically
+    from train.devices import choose_device
+    from train.networks.resynthesis import SpadeGenerator
+    from train.start import starting_segmenter
 
     real = (cityscapes, coco, benchmarks)
     if toy and any(real):
@@ -95,6 +101,9 @@ def reproduce(
         raise UserError(f"There is no row {strangers[0]!r}; they are: {', '.join(row.key for row in chosen.rows)}.")
     small, large = parse_size("128x64"), parse_size("512x256")
     picture = parse_size(size) if size else (small if toy else large)
+    stride = SpadeGenerator.stride
+    if any(side % stride for side in picture):
+        raise UserError(f"--size must be multiples of {stride}, got {picture[0]}x{picture[1]}.")
     settings = Settings(
         toy=toy,
         steps=steps or (300 if toy else 37_200),
@@ -111,9 +120,12 @@ def reproduce(
         vgg16=str(vgg16.resolve()) if vgg16 else "",
         vgg19=str(vgg19.resolve()) if vgg19 else "",
         device=device,
+        workers=workers if workers is not None else 4 if choose_device(device).type == "cuda" else 0,
     )
-    if not toy:
-        check_real(chosen, benchmarks or (), vgg16, vgg19)
+    if weights is not None:
+        starting_segmenter(None, segmenter, weights)
+    if cityscapes and coco:
+        check_real(chosen, cityscapes, coco, benchmarks or (), vgg16, vgg19)
     out = out.resolve()
     runner = Runner(chosen, out, settings, jobs=jobs or (2 if toy else 1))
     picked = [row for row in chosen.rows if not wanted or row.key in wanted]
@@ -123,8 +135,7 @@ def reproduce(
         name = signal.Signals(runner.signal).name
         print(f"Stopped by {name}; the same command goes on from there.", file=sys.stderr)
         raise typer.Exit(128 + runner.signal) from None
-    notes = ["Drawn by the tool: not comparable with the published figures."] if toy else []
-    notes += [told(settings), *verdicts(runner, range(seeds))]
+    notes = [*chosen.notes(settings), *verdicts(runner, range(seeds))]
     grid = table_of(runner, picked, range(seeds), notes=notes)
     write_atomically(out / "table.md", markdown([grid]).encode())
     console().print(Shown(grid))
@@ -133,22 +144,40 @@ def reproduce(
     print(f"Table: {out / 'table.md'}")
 
 
-def check_real(suite: Suite, benchmarks: Sequence[Path], vgg16: Path | None, vgg19: Path | None) -> None:
-    """See now what would else be seen after hours: sets that are not there, weights that do not fit.
+def check_real(
+    suite: Suite,
+    cityscapes: Path,
+    coco: Path,
+    benchmarks: Sequence[Path],
+    vgg16: Path | None,
+    vgg19: Path | None,
+) -> None:
+    """See now what would else be seen after hours: data that are not there, weights that do not fit.
 
     Raises:
-        UserError: a set of the table is missing, or a file holds other weights.
+        UserError: a folder is not what its option says, a set of the table is missing or there twice, or a file holds
+            other weights.
     """
     from eval.benchmarks import find_all
+    from pipelines.recipe import Sources
+    from pipelines.recipes import find_recipe
     from shards.errors import UserError
     from train.networks.features import VGGFeatures
     from train.networks.imagenet import load_imagenet
 
-    names = [found.name for found in find_all(benchmarks).sets]
-    missing = [name for name in suite.sets if name not in names]
+    found = find_all(benchmarks).sets
+    parts = [(one.benchmark, one.part) for one in found]
+    missing = [title for part, title in suite.sets.items() if part not in parts]
     if missing:
-        raise UserError(f"--benchmarks holds no {', no '.join(missing)}; it holds {', '.join(names)}.")
+        there = ", ".join(one.name for one in found) or "no set"
+        raise UserError(f"--benchmarks holds no {', no '.join(missing)}; it holds {there}.")
+    twice = [title for part, title in suite.sets.items() if parts.count(part) > 1]
+    if twice:
+        raise UserError(f"--benchmarks holds {twice[0]} more than once; give one of them.")
     if vgg16 is not None:
         load_imagenet(VGGFeatures("vgg16"), vgg16)
     if vgg19 is not None:
         load_imagenet(VGGFeatures("vgg19"), vgg19)
+    for recipe in ("voidclass", "anomalymix"):
+        entry = find_recipe(recipe)
+        entry.open(entry.config(), Sources(cityscapes, coco=coco))

@@ -18,7 +18,9 @@ from anomsynth.commands.options import (
     Threads,
     Weights,
     check_file,
+    local,
     parse_size,
+    place,
 )
 
 Features = Annotated[
@@ -31,8 +33,12 @@ VggFile = Annotated[
 
 
 def enrich(
-    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="A shard set: `anomsynth build voidclass` ...")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write; made when missing.")],
+    shards: Annotated[
+        Path, typer.Argument(metavar="SHARDS", parser=place, help="A shard set: `anomsynth build voidclass` ...")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", parser=local, help="Folder to write; made when missing.")
+    ],
     checkpoint: Checkpoint = None,
     segmenter: Segmenter = None,
     weights: Weights = None,
@@ -43,7 +49,8 @@ def enrich(
         Path | None, typer.Option(metavar="DIR", help="Or a ControlNet pipeline of diffusers, saved in a folder.")
     ] = None,
     pictures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Or pictures made elsewhere, named <sample key>.png.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Or pictures made elsewhere, <sample key>.png; for training alone."),
     ] = None,
     size: Annotated[str, typer.Option("--size", metavar="WxH", help="Of all that is stored.")] = "512x256",
     features: Features = None,
@@ -153,13 +160,16 @@ def resynthesis(
 def mgcda(
     out: training.Run,
     voidclass: Annotated[
-        list[Path] | None, typer.Option(metavar="DIR", help="Enriched voidclass shards; may be repeated.")
+        list[Path] | None,
+        typer.Option(metavar="DIR", parser=local, help="Enriched voidclass shards; may be repeated."),
     ] = None,
     anomalymix: Annotated[
-        list[Path] | None, typer.Option(metavar="DIR", help="Enriched anomalymix shards; may be repeated.")
+        list[Path] | None,
+        typer.Option(metavar="DIR", parser=local, help="Enriched anomalymix shards; may be repeated."),
     ] = None,
     domain: Annotated[
-        list[Path] | None, typer.Option(metavar="DIR", help="Enriched shards of one domain more; may be repeated.")
+        list[Path] | None,
+        typer.Option(metavar="DIR", parser=local, help="Enriched shards of one domain more; may be repeated."),
     ] = None,
     data: Annotated[
         Literal["multi-domain", "mix", "voidclass", "anomalymix"] | None,
@@ -201,6 +211,7 @@ def mgcda(
     """
     check_file(vgg, "--vgg")
     from shards.config import resolve
+    from train.chain_info import FOLDER, PicturesInfo, read_chain
     from train.methods.mgcda import MgcdaConfig
     from train.run import make_machine
     from train.run_mgcda import train_mgcda
@@ -220,4 +231,7 @@ def mgcda(
         machine=make_machine(device, threads, workers, save_every, None, compile, tensorboard),
         val_shards=val_shards or (),
     )
-    training.print_run(summary)
+    then = ""
+    if isinstance(read_chain(out / FOLDER).generator, PicturesInfo):
+        then = "It learnt from pictures made elsewhere: to judge it, enrich with a generator that can paint other images."
+    training.print_run(summary, then=then)

@@ -33,6 +33,7 @@ class Settings:
         vgg16: its ImageNet weights, for the published features; those of the segmenter without it.
         vgg19: its ImageNet weights, for the generator's perceptual loss and the perceptual difference.
         device: auto, cpu or cuda.
+        workers: processes that decode for each training; the one thing that may change between calls.
     """
 
     toy: bool
@@ -50,6 +51,7 @@ class Settings:
     vgg16: str = ""
     vgg19: str = ""
     device: str = "auto"
+    workers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,13 @@ class Stage:
         name: for the log, unique in a suite, seeds and parts of a row included.
         words: behind `anomsynth`.
         done: a file that the command leaves behind.
+        remnant: a folder that is removed before the command is repeated, where it would not go on with it.
     """
 
     name: str
     words: tuple[str, ...]
     done: Path
+    remnant: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +96,24 @@ class Suite:
         name: the word on the command line.
         title: above the table.
         source: where it was published.
-        sets: titles of the sets, by the name that results.json gives them.
+        sets: titles of the sets, by the benchmark and the part of it that results.json names.
         score: which of a detector's scores is judged.
         rows: from top to bottom.
         versus: keys of the rows that are compared: what the paper proposes, and its baseline.
         prepare: (out, settings) -> what all rows share, in order.
         train: (out, settings, row, seed, folder of the run) -> the row's training.
         judge: (out, settings, folder of the run, folder of the report) -> its evaluation.
+        notes: (settings) -> how our rows were made, and where that is not what the paper did; sentences.
     """
 
     name: str
     title: str
     source: str
-    sets: Mapping[str, str]
+    sets: Mapping[tuple[str, str], str]
     score: str
     rows: Sequence[Row]
     versus: tuple[str, str]
     prepare: Callable[[Path, Settings], Sequence[Stage]]
     train: Callable[[Path, Settings, Row, int, Path], Stage]
     judge: Callable[[Path, Settings, Path, Path], Stage]
+    notes: Callable[[Settings], Sequence[str]]

@@ -15,7 +15,9 @@ from typing import Final
 from anomsynth.suites.base import Figures, Row, Settings, Stage, Suite
 
 LOST, STATIC, ROAD = "FS LostAndFound", "FS Static", "RoadAnomaly"
-SETS: Final = {"fishyscapes_lostandfound": LOST, "fishyscapes_static": STATIC, "RoadAnomaly_jpg": ROAD}
+SETS: Final = {("fishyscapes", "Lost & Found"): LOST, ("fishyscapes", "Static"): STATIC, ("roadanomaly", ""): ROAD}
+TOY_SETS: Final = ("fishyscapes_lostandfound", "fishyscapes_static", "RoadAnomaly_jpg")
+"""What the toy calls them."""
 
 
 def _figures(*numbers: float) -> Figures:
@@ -52,11 +54,12 @@ def prepare(out: Path, settings: Settings) -> Sequence[Stage]:
     cityscapes = settings.cityscapes or str(out / "world" / "cityscapes")
     coco = settings.coco or str(out / "world" / "coco")
     device = ("--device", settings.device)
+    loads = (*device, "--workers", str(settings.workers))
     stages = []
     words: tuple[str, ...]
     if settings.toy:
         words = ("toy", str(out / "world"), "--frames", "96", "--size", "384x192")
-        stages.append(Stage("world", words, out / "world" / "toy.json"))
+        stages.append(Stage("world", words, out / "world" / "toy.json", remnant=out / "world"))
 
     def built(recipe: str, folder: str, *words: str) -> Stage:
         command = ("build", recipe, "--cityscapes", cityscapes, "--out", str(out / folder), *words)
@@ -73,14 +76,14 @@ def prepare(out: Path, settings: Settings) -> Sequence[Stage]:
     segmenter: tuple[str, ...] = ("--segmenter", settings.segmenter, "--weights", settings.weights)
     if not settings.segmenter:
         run = out / "segmenter"
-        words = ("train", "segmenter", "--shards", str(out / "frames"), "--out", str(run), *device)
+        words = ("train", "segmenter", "--shards", str(out / "frames"), "--out", str(run), *loads)
         stages.append(Stage("segmenter", words, run / "checkpoint.json"))
         segmenter = ("--checkpoint", str(run))
     vgg19 = ("--vgg", settings.vgg19) if settings.vgg19 else ()
     generator = out / "generator"
     words = (
         "train", "resynthesis", "--shards", str(out / "frames"), "--out", str(generator), "--size", settings.size,
-        "--width", str(settings.generator_width), "--steps", str(settings.generator_steps), *vgg19, *device,
+        "--width", str(settings.generator_width), "--steps", str(settings.generator_steps), *vgg19, *loads,
     )  # fmt: skip
     stages.append(Stage("generator", words, generator / "checkpoint.json"))
     for domain in ("voidclass", "anomalymix"):
@@ -100,20 +103,36 @@ def train(out: Path, settings: Settings, row: Row, seed: int, run: Path) -> Stag
     words = (
         "train", "mgcda", "--voidclass", str(out / "voidclass-rich"), "--anomalymix", str(out / "anomalymix-rich"),
         "--out", str(run), *row.words, "--steps", str(settings.steps), "--width", str(settings.width),
-        "--seed", str(seed), "--device", settings.device, *COMMON, *toy, *vgg16,
+        "--seed", str(seed), "--device", settings.device, "--workers", str(settings.workers), *COMMON, *toy, *vgg16,
     )  # fmt: skip
     return Stage(f"train-{row.key}-seed{seed}", words, run / "checkpoint.json")
 
 
 def judge(out: Path, settings: Settings, run: Path, report: Path) -> Stage:
     """Its figures on the three sets of the paper, and whatever else lies in the folders that were given."""
-    folders = settings.benchmarks or tuple(str(out / "world" / "benchmarks" / name) for name in SETS)
+    folders = settings.benchmarks or tuple(str(out / "world" / "benchmarks" / name) for name in TOY_SETS)
     data = [word for folder in folders for word in ("--data", folder)]
     words = (
         "eval", "all", *data, "--checkpoint", str(run), "--score", SUITE.score, "--out", str(report), "--overwrite",
         "--device", settings.device,
     )  # fmt: skip
     return Stage(f"judge-{report.parent.name}", words, report / "results.json")
+
+
+def notes(settings: Settings) -> list[str]:
+    """What differs from the paper, as far as the paper tells."""
+    seen = "VGG16" if settings.vgg16 else "the segmenter"
+    difference = "VGG19" if settings.vgg19 else "the segmenter"
+    toy = ["Drawn by the tool: not comparable with the published figures."] if settings.toy else []
+    words = f", {' '.join(TOY).replace('--set ', '')}" if settings.toy else ""
+    return [
+        *toy,
+        f"Ours: features of {seen}, perceptual difference of {difference}, width {settings.width:g}, pictures of "
+        f"{settings.size}, {settings.steps} steps, {settings.samples} samples of each domain{words}.",
+        "All rows: equally many steps of 8 samples, so rows of one domain see theirs twice as often; SynBoost's "
+        "class weights; VoidClass holds true void objects and instances painted under a wrong name. The paper does "
+        "not name its weights, and describes VoidClass by the void objects.",
+    ]
 
 
 SUITE: Final = Suite(
@@ -127,4 +146,5 @@ SUITE: Final = Suite(
     prepare=prepare,
     train=train,
     judge=judge,
+    notes=notes,
 )

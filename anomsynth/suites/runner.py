@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,8 @@ SETTINGS: Final = "suite.json"
 ROWS: Final = "rows"
 LOGS: Final = "logs"
 COST: Final = "cost.json"
+FREE: Final = frozenset({"workers"})
+"""Settings that change nothing about a row."""
 ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
@@ -100,13 +103,23 @@ class Runner:
         folder = self.folder(row, seed)
         folder.mkdir(parents=True, exist_ok=True)
         environment = ONE_THREAD if self.jobs > 1 else {}
-        trained = self.do(self.suite.train(self.out, self.settings, row, seed, folder / "run"), environment)
-        judged = self.do(self.suite.judge(self.out, self.settings, folder / "run", folder / "report"), environment)
-        cost = {"train": trained, "judge": judged}
+        stages = {
+            "train": self.suite.train(self.out, self.settings, row, seed, folder / "run"),
+            "judge": self.suite.judge(self.out, self.settings, folder / "run", folder / "report"),
+        }
+        for stage in stages.values():
+            if not self.is_done(stage):
+                self.do(stage, environment)
+        cost = {part: self.cost(stage) for part, stage in stages.items()}
         write_atomically(folder / COST, (json.dumps(cost, indent=2) + "\n").encode())
 
-    def do(self, stage: Stage, environment: Mapping[str, str] | None = None) -> dict[str, float]:
-        """Run a command, its output in a log; what it took: seconds on the clock and of a processor.
+    def cost(self, stage: Stage) -> dict[str, float]:
+        """What a command took so far, all its calls together: seconds on the clock and of a processor."""
+        path = self.out / LOGS / f"{stage.name}.cost"
+        return json.loads(path.read_bytes()) if path.is_file() else {"seconds": 0.0, "processor_seconds": 0.0}
+
+    def do(self, stage: Stage, environment: Mapping[str, str] | None = None) -> None:
+        """Run a command, its output in a log.
 
         Args:
             stage: the command.
@@ -120,6 +133,8 @@ class Runner:
             raise Stopped
         log = self.out / LOGS / f"{stage.name}.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
+        if stage.remnant is not None and stage.remnant.exists():
+            shutil.rmtree(stage.remnant)
         began = time.monotonic()
         with log.open("ab") as file:
             file.write(f"$ anomsynth {' '.join(stage.words)}\n".encode())
@@ -138,6 +153,9 @@ class Runner:
             _, status, usage = os.wait4(child.pid, 0)
             self.running.discard(child.pid)
             child.returncode = os.waitstatus_to_exitcode(status)
+        took = {"seconds": time.monotonic() - began, "processor_seconds": usage.ru_utime + usage.ru_stime}
+        total = {name: value + took[name] for name, value in self.cost(stage).items()}
+        write_atomically(self.out / LOGS / f"{stage.name}.cost", (json.dumps(total, indent=2) + "\n").encode())
         if child.returncode != 0 and self.ending:
             raise Stopped
         if child.returncode != 0:
@@ -145,7 +163,6 @@ class Runner:
             said = lines[-1].removeprefix("Error: ") if lines else "nothing"
             raise UserError(f"{stage.name} failed: {said} All that it printed: {log}")
         self.mark(stage).touch()
-        return {"seconds": time.monotonic() - began, "processor_seconds": usage.ru_utime + usage.ru_stime}
 
     def _side_by_side(self, tasks: Sequence[tuple[Row, int]]) -> Iterator[None]:
         """Rows as they get done; the first failure ends the others."""
@@ -197,12 +214,13 @@ def command_of(stage: Stage) -> list[str]:
 
 
 def claim(out: Path, suite: Suite, settings: Settings) -> None:
-    """Record the settings of a new folder, or compare them with those of an old one.
+    """Record the settings of a new folder, or compare them with those of an old one in which something was made.
 
     Raises:
         UserError: they differ, or the folder holds something else.
     """
-    record = {"suite": suite.name, **json.loads(json.dumps(asdict(settings)))}
+    fixed = {name: value for name, value in asdict(settings).items() if name not in FREE}
+    record = {"suite": suite.name, **json.loads(json.dumps(fixed))}
     path = out / SETTINGS
     if path.is_file():
         try:
@@ -210,13 +228,14 @@ def claim(out: Path, suite: Suite, settings: Settings) -> None:
         except ValueError as error:
             raise UserError(f"{path} is broken; choose another --out.") from error
         names = [name for name in record if not isinstance(before, dict) or before.get(name) != record[name]]
-        if names:
+        if not names:
+            return
+        if any(path.name not in (SETTINGS, LOGS) for path in out.iterdir()):
             raise UserError(
-                f"{out} holds rows that were made with another {', '.join(names)}; one table has one setting: choose "
+                f"{out} holds what was made with another {', '.join(names)}; one table has one setting: choose "
                 "another --out."
             )
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} holds something else; choose another --out.")
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from anomsynth.suites.base import Figures, Row, Settings, Suite
+from anomsynth.suites.base import Figures, Row, Suite
 from anomsynth.suites.runner import COST, Runner
 from eval.report.grid import Cell, Grid, Part
 from shards.errors import UserError
@@ -66,22 +66,12 @@ def figures_of(suite: Suite, folder: Path) -> Figures:
     try:
         sets = json.loads(path.read_bytes())["sets"]
         return {
-            title: tuple(100 * sets[name]["scores"][suite.score]["metrics"][metric] for metric in METRICS)
-            for name, title in suite.sets.items()
-            if name in sets
+            suite.sets[part]: tuple(100 * one["scores"][suite.score]["metrics"][metric] for metric in METRICS)
+            for one in sets.values()
+            if (part := (one["benchmark"], one.get("part", ""))) in suite.sets
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read; remove {folder / COST} and repeat the command.") from error
-
-
-def told(settings: Settings) -> str:
-    """What the rows were made with, in a sentence: the published figures were made with VGG, at width 1."""
-    seen = "VGG16" if settings.vgg16 else "the segmenter"
-    difference = "VGG19" if settings.vgg19 else "the segmenter"
-    return (
-        f"Ours: features of {seen}, perceptual difference of {difference}, width {settings.width:g}, pictures of "
-        f"{settings.size}, {settings.steps} steps, {settings.samples} samples of each domain."
-    )
 
 
 def verdicts(runner: Runner, seeds: Sequence[int]) -> list[str]:

@@ -264,6 +264,29 @@ def _braces(names: Sequence[str]) -> str:
 
 
 def _rebuilding(manifest: Manifest) -> str:
+    return _enriching(manifest) if "shards" in manifest.sources else _building(manifest)
+
+
+def _enriching(manifest: Manifest) -> str:
+    """Of a set that was made of another one, whose card tells how that one was built."""
+    source = manifest.sources["shards"].get("sha256", "")
+    width, height = manifest.config.get("size", ("W", "H"))
+    return f"""## Making it again
+
+Each sample of another set was enriched with what a segmenter and a generator make of it; `chain/chain.json` describes
+both, and `chain/` holds their weights. With that set (the SHA-256 of its manifest.json is `{source}`), the same two
+networks and the same versions ({_versions(manifest)}) the same kind of processor gives the same bytes:
+
+```console
+$ anomsynth enrich SHARDS --checkpoint SEGMENTER --generator GENERATOR --size {width}x{height} --out enriched
+```"""
+
+
+def _versions(manifest: Manifest) -> str:
+    return ", ".join(f"{_cell(name)} {_cell(version)}" for name, version in manifest.tool.items())
+
+
+def _building(manifest: Manifest) -> str:
     sources = manifest.sources
     words = [f"anomsynth build {manifest.recipe}"]
     for name, option in (("coco", "--coco-split"), ("cityscapes", "--split")):
@@ -274,10 +297,9 @@ def _rebuilding(manifest: Manifest) -> str:
         f"--config config.json{_packed(manifest)} --out mix"
     )
     command = " \\\n    ".join(words)
-    versions = ", ".join(f"{_cell(name)} {_cell(version)}" for name, version in manifest.tool.items())
     return f"""## Building it again
 
-With the same sources and the same versions ({versions}) this gives the same bytes:
+With the same sources and the same versions ({_versions(manifest)}) this gives the same bytes:
 
 ```console
 $ {command}

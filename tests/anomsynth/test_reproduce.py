@@ -17,15 +17,16 @@ import pytest
 
 from anomsynth.suites import SUITES
 from anomsynth.suites.base import Row, Settings, Stage, Suite
-from anomsynth.suites.mgcda_table3 import ROWS, SETS, SUITE
+from anomsynth.suites.mgcda_table3 import ROWS, SETS, SUITE, TOY_SETS, notes
 from anomsynth.suites.runner import COST, LOGS, Runner, Stopped
-from anomsynth.suites.table import cost_of, table_of, told, verdicts
+from anomsynth.suites.table import cost_of, table_of, verdicts
 from eval.report.grid import markdown
 from shards.errors import UserError
 
 SETTINGS = Settings(
     toy=True, steps=3, size="64x32", width=0.25, samples=4, generator_steps=2, generator_width=0.25, device="cpu"
 )
+ROAD = {"benchmark": "roadanomaly", "part": ""}
 PUBLISHED = {"RoadAnomaly": (38.21, 64.75)}
 
 
@@ -47,7 +48,7 @@ def small(tmp_path: Path, rows: tuple[Row, ...], **stages: Callable[..., str]) -
         name = f"judge-{run.parent.name}"
         number = float(run.parent.name[-1])
         metrics = {"AP": 0.4 + number / 10, "FPR95": 0.2}
-        results = {"sets": {"RoadAnomaly_jpg": {"scores": {"anomaly": {"metrics": metrics}}}}}
+        results = {"sets": {"RoadAnomaly_jpg": {**ROAD, "scores": {"anomaly": {"metrics": metrics}}}}}
         path = str(report)
         write = (
             f"import os; os.makedirs({path!r}); open({path + '/results.json'!r}, 'w').write({json.dumps(results)!r})"
@@ -58,13 +59,14 @@ def small(tmp_path: Path, rows: tuple[Row, ...], **stages: Callable[..., str]) -
         name="small",
         title="Small",
         source="nobody",
-        sets={"RoadAnomaly_jpg": "RoadAnomaly"},
+        sets={("roadanomaly", ""): "RoadAnomaly"},
         score="anomaly",
         rows=rows,
         versus=("b", "a"),
         prepare=lambda out, settings: [made(out, "world", "world"), made(out, "shards", "shards")],
         train=lambda out, settings, row, seed, run: made(out, f"{row.key}-seed{seed}", row.key),
         judge=judge,
+        notes=lambda settings: ["A note."],
     )
 
 
@@ -97,7 +99,7 @@ def test_what_is_done_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "out" / "rows" / "b-seed1" / "report" / "results.json").unlink()
     (tmp_path / "out" / "rows" / "b-seed1" / "report").rmdir()
     Runner(suite, tmp_path / "out", SETTINGS).run([A, B], range(2))
-    assert ran(tmp_path)[10:] == ["shards", "b-seed1", "judge-b-seed1"]
+    assert ran(tmp_path)[10:] == ["shards", "judge-b-seed1"]
     trained, judged = cost_of(runner, [A, B], range(2))
     assert trained > 0
     assert judged > 0
@@ -107,7 +109,7 @@ def test_what_is_done_is_left_alone(tmp_path: Path) -> None:
 def test_the_table(tmp_path: Path) -> None:
     runner = Runner(small(tmp_path, (A, B)), tmp_path / "out", SETTINGS)
     runner.run([A], range(3))
-    printed = markdown([table_of(runner, [A, B], range(3), notes=["A note.", told(SETTINGS)])])
+    printed = markdown([table_of(runner, [A, B], range(3), notes=[*runner.suite.notes(SETTINGS), *notes(SETTINGS)])])
     # AP 40, 50, 60: mean 50, standard deviation 10; FPR95 is 20 in all.
     assert "| A | ours, 3 of 3 seeds | 50.00 ± 10.00 | 20.00 ± 0.00 |" in printed
     assert "| published | 38.21 | 64.75 |" in printed
@@ -115,10 +117,15 @@ def test_the_table(tmp_path: Path) -> None:
     assert "A note." in printed
     assert (
         "Ours: features of the segmenter, perceptual difference of the segmenter, width 0.25, pictures of 64x32, 3 "
-        "steps, 4 samples of each domain." in printed
+        "steps, 4 samples of each domain, --lr 1e-3 warmup=10 clip=5." in printed
     )
+    assert "not comparable with the published figures" in printed
     published = replace(SETTINGS, vgg16="a.pth", vgg19="b.pth", width=1.0)
-    assert "features of VGG16, perceptual difference of VGG19, width 1," in told(published)
+    assert "features of VGG16, perceptual difference of VGG19, width 1," in notes(published)[1]
+    real = " ".join(notes(replace(published, toy=False)))
+    assert "lr 1e-3" not in real
+    assert "not comparable" not in real
+    assert "VoidClass holds true void objects and instances painted under a wrong name" in real
 
 
 def test_verdicts_compare_means_with_the_spread_of_the_seeds(tmp_path: Path) -> None:
@@ -129,7 +136,7 @@ def test_verdicts_compare_means_with_the_spread_of_the_seeds(tmp_path: Path) -> 
             folder = runner.folder(row, seed)
             (folder / "report").mkdir(parents=True, exist_ok=True)
             metrics = {"AP": ap, "FPR95": fpr}
-            results = {"sets": {"RoadAnomaly_jpg": {"scores": {"anomaly": {"metrics": metrics}}}}}
+            results = {"sets": {"RoadAnomaly_jpg": {**ROAD, "scores": {"anomaly": {"metrics": metrics}}}}}
             (folder / "report" / "results.json").write_text(json.dumps(results))
             (folder / COST).touch()
 
@@ -223,6 +230,51 @@ def test_one_folder_one_setting(tmp_path: Path) -> None:
         Runner(suite, tmp_path / "other", SETTINGS).run([A], range(1))
 
 
+@pytest.mark.usefixtures("words_are_python")
+def test_settings_of_nothing_may_change(tmp_path: Path) -> None:
+    suite = small(tmp_path, (A,), world=lambda *_: "import sys; sys.exit('Error: no such folder')")
+    with pytest.raises(UserError, match="no such folder"):
+        Runner(suite, tmp_path / "out", SETTINGS).run([A], range(1))
+    corrected = Runner(small(tmp_path, (A,)), tmp_path / "out", replace(SETTINGS, cityscapes="right"))
+    corrected.run([A], range(1))
+    assert corrected.has(A, 0)
+    more = Runner(corrected.suite, tmp_path / "out", replace(corrected.settings, workers=3))
+    more.run([A], range(2))
+    assert more.has(A, 1)
+
+
+@pytest.mark.usefixtures("words_are_python")
+def test_a_stage_that_cannot_go_on_begins_anew(tmp_path: Path) -> None:
+    remnant = tmp_path / "out" / "half"
+    make = f"import os, sys; os.mkdir({str(remnant)!r}); sys.exit(os.path.exists({str(tmp_path / 'fail')!r}))"
+    stage = Stage("half", (make,), remnant, remnant=remnant)
+    runner = Runner(small(tmp_path, ()), tmp_path / "out", SETTINGS)
+    (tmp_path / "fail").touch()
+    for _ in range(2):
+        with pytest.raises(UserError, match="half failed"):
+            runner.do(stage)
+    (tmp_path / "fail").unlink()
+    runner.do(stage)
+    assert runner.mark(stage).is_file()
+    world = next(stage for stage in SUITE.prepare(tmp_path, SETTINGS) if stage.name == "world")
+    assert world.remnant == world.done.parent == tmp_path / "world"
+
+
+@pytest.mark.usefixtures("words_are_python")
+def test_costs_of_all_calls_are_added(tmp_path: Path) -> None:
+    work = "import time; until = time.process_time() + 0.3\nwhile time.process_time() < until: pass"
+    fails = small(tmp_path, (A,), a=lambda *_: f"exec({work!r}); import sys; sys.exit('Error: later')")
+    with pytest.raises(UserError, match="later"):
+        Runner(fails, tmp_path / "out", SETTINGS).run([A], range(1))
+    runner = Runner(small(tmp_path, (A,), a=lambda *_: f"exec({work!r})"), tmp_path / "out", SETTINGS)
+    runner.run([A], range(1))
+    assert cost_of(runner, [A], range(1))[0] > 0.6
+    (runner.folder(A, 0) / COST).unlink()
+    Runner(runner.suite, tmp_path / "out", SETTINGS).run([A], range(1))
+    assert ran(tmp_path).count("a-seed0") == 2
+    assert cost_of(runner, [A], range(1))[0] > 0.6
+
+
 def test_published_figures() -> None:
     """Table 3 of the paper: AP and FPR95 on LostAndFound, Static, RoadAnomaly."""
     table = {
@@ -269,14 +321,14 @@ def test_rows_are_what_they_are_called(run: Any, monkeypatch: pytest.MonkeyPatch
     ]
     assert {(s["steps"], s["width"], s["seed"]) for s in seen} == {(3, 0.25, 7)}
     assert {(s["class_weights"], s["lr"], s["warmup"], s["clip"]) for s in seen} == {("void", 1e-3, 10, 5.0)}
-    seen.clear()
-    real = replace(SETTINGS, toy=False, width=1.0)
-    run(*SUITE.train(tmp_path, real, ROWS[-1], 7, tmp_path / "run").words)
-    assert [(s["class_weights"], s["lr"], s["warmup"], s["clip"]) for s in seen] == [("void", 1e-4, 0, None)]
     rest = [
         {k: v for k, v in s.items() if k not in ("data", "batch", "oda", "fda", "dls", "contrastive")} for s in seen
     ]
     assert all(one == rest[0] for one in rest)
+    seen.clear()
+    real = replace(SETTINGS, toy=False, width=1.0)
+    run(*SUITE.train(tmp_path, real, ROWS[-1], 7, tmp_path / "run").words)
+    assert [(s["class_weights"], s["lr"], s["warmup"], s["clip"]) for s in seen] == [("void", 1e-4, 0, None)]
 
 
 @pytest.mark.parametrize("toy", [True, False])
@@ -322,7 +374,7 @@ def test_every_word_is_known_to_the_command_line(
     assert ("--vgg" in said["generator"]) == ("--vgg" in said["voidclass-rich"]) == (not toy)
     judged = said[judging]
     assert judged.count("--data") == (3 if toy else 2)
-    assert all((f"benchmarks/{name}" in judged) == toy for name in SETS)
+    assert all((f"benchmarks/{name}" in judged) == toy for name in TOY_SETS)
 
 
 @pytest.mark.parametrize(
@@ -337,6 +389,8 @@ def test_every_word_is_known_to_the_command_line(
         (("--vgg16", __file__, "--width", "0.5"), "--vgg16 holds weights of width 1, got --width 0.5"),
         (("--cityscapes", "c", "--coco", "c", "--benchmarks", "nowhere"), "nowhere"),
         (("--toy", "--size", "12"), "Cannot read the size '12'"),
+        (("--toy", "--size", "500x250"), "--size must be multiples of 32, got 500x250"),
+        (("--toy", "--segmenter", "erfnet", "--weights", __file__), "Weights are a .pth"),
     ],
 )
 def test_wrong_words(run: Any, tmp_path: Path, words: tuple[str, ...], sentence: str) -> None:

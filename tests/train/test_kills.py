@@ -84,6 +84,8 @@ if __name__ == "__main__":
     while True:
         pid = forked(folder / "killed")
         if killed < kills:
+            while killed == 0 and not (folder / "killed" / "resume.pt").exists():
+                time.sleep(step / 10)  # killed before, it would begin anew
             time.sleep(chance.uniform(1, 6) * step)
             os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
@@ -99,7 +101,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(("method", "kills"), [("segmenter", KILLS or 3), ("resynthesis", KILLS or 1), ("mgcda", KILLS or 1)])
+@pytest.mark.parametrize(
+    ("method", "kills"), [("segmenter", KILLS or 3), ("resynthesis", KILLS or 1), ("mgcda", KILLS or 1)]
+)
 def test_killed_at_random_and_resumed_is_undisturbed(
     method: str, kills: int, tiny_shards: Path, enriched: Path, tmp_path: Path
 ) -> None:

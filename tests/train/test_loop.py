@@ -267,7 +267,9 @@ def test_a_look_reads_all_steps_and_samples_once() -> None:
 def test_compiled_modules_keep_names_and_losses(tiny_shards: Path, tmp_path: Path) -> None:
     # Traced and differentiated ahead as for any backend; machine code would take a minute to make.
     for name, backend in (("plain", None), ("compiled", "aot_eager")):
+        torch._dynamo.utils.counters.clear()
         train(tiny_shards, tmp_path / name, machine={"stop_at": 2, "compile": backend})
+        assert (torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0) == (name == "compiled")
     assert state(tmp_path / "compiled").keys() == state(tmp_path / "plain").keys()
     assert curve(tmp_path / "compiled")[0]["loss"] == pytest.approx(curve(tmp_path / "plain")[0]["loss"], rel=1e-4)
 

@@ -224,6 +224,21 @@ def test_held_out_enriched_shards_are_judged(enriched: Path, tmp_path: Path) -> 
     assert all(0 < value <= 1 for value in summary.validation.values())
 
 
+def test_compiled_modules_keep_names_and_terms(enriched: Path, tmp_path: Path) -> None:
+    domains = {"voidclass": [enriched / "void"], "anomalymix": [enriched / "mix"]}
+    config = MgcdaConfig(steps=2, batch=2, anchors=5)
+    for name, backend in (("plain", None), ("compiled", "aot_eager")):
+        torch._dynamo.utils.counters.clear()
+        machine = Machine(CPU, log_every=1, compile=backend)
+        train_mgcda(domains, tmp_path / name, config=config, width=0.125, machine=machine)
+        # Network, projector and both classifiers, these held still too
+        assert (torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 4) == (name == "compiled")
+    one, two = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("plain", "compiled"))
+    assert one.keys() == two.keys()
+    for term, value in curve(tmp_path / "plain")[0].items():
+        assert curve(tmp_path / "compiled")[0][term] == pytest.approx(value, rel=1e-4), term
+
+
 RANKS = """
 from dataclasses import replace
 

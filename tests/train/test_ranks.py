@@ -17,8 +17,11 @@ from train import feed, ranks
 from train.checkpoint import load_checkpoint, read_info
 from train.config import TrainConfig
 from train.data import TrainingPool
+from train.loop import Machine
 from train.methods.segmenter import SegmenterConfig
 from train.run import train_segmenter
+from train.run_mgcda import train_mgcda
+from train.run_resynthesis import train_resynthesis
 
 Torchrun = Callable[..., "subprocess.CompletedProcess[str]"]
 ANOMSYNTH = Path(sys.executable).with_name("anomsynth")
@@ -77,6 +80,22 @@ def test_an_error_of_one_process_ends_both_with_one_sentence(
     sentences = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
     assert len(sentences) == 1, done.stderr
     assert "can be read (b-0" in sentences[0]
+
+
+def test_each_process_takes_a_device_of_its_own_once_they_are_joined(
+    enriched: Path, tiny_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranks, "world", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    machine = Machine(torch.device("cuda"))
+    domains = {"voidclass": [enriched / "void"], "anomalymix": [enriched / "mix"]}
+    for name, learn in {
+        "mgcda": lambda out: train_mgcda(domains, out, width=0.125, machine=machine),
+        "generator": lambda out: train_resynthesis([tiny_shards], out, width=0.125, machine=machine),
+    }.items():
+        with pytest.raises(UserError, match="Each process needs a CUDA device of its own, this machine has 1"):
+            learn(tmp_path / name)
 
 
 def test_what_several_processes_cannot_do_is_one_sentence(

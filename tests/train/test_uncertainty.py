@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from train.networks.features import build_features
-from train.uncertainty import VGG19_WEIGHTS, distance_map, entropy_map, halving_weights, perceptual_map, to_bytes
+from train.uncertainty import VGG19_WEIGHTS, distance_map, entropy_map, halving_weights, perceptual_map
 
 
 def softmax(row: list[float]) -> list[float]:
@@ -136,10 +136,3 @@ def test_weights_are_the_published_ones() -> None:
     assert halving_weights(3) == (0.25, 0.5, 1.0)
     with pytest.raises(ValueError, match="shorter"):
         perceptual_map([torch.zeros(1, 1, 1, 1)] * 3, [torch.zeros(1, 1, 1, 1)] * 3, (1.0, 1.0), (1, 1))
-
-
-def test_stored_maps_are_rounded_to_the_nearest_level() -> None:
-    values = torch.tensor([[[0.0, 1.0, 0.5, 0.999, 1 / 255, 1.4 / 255, 1.6 / 255]]])
-    assert to_bytes(values).tolist() == [[[0, 255, 128, 255, 1, 1, 2]]]
-    levels = torch.arange(256, dtype=torch.float32).view(1, 1, 256)
-    assert to_bytes(levels / 255).flatten().tolist() == list(range(256))

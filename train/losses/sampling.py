@@ -8,10 +8,11 @@ whether the network is right about them now (easy) or wrong (hard). From these a
     positives  100    anomalies
     negatives  400    normal pixels, 100 hard and 300 easy
 
-Where a group is too small its partner fills up; where both are, there are fewer. Nothing is drawn twice for one role,
-and anchors and positives share pixels only where the image has too few anomalies for both. Void pixels are in no
-group. With random sampling (the ablations PCL and CPCL) the counts are the same and hard and easy are not told apart,
-which is what happens anyway while the network makes no mistake.
+Where a group is too small its partner fills up; where both are, there are fewer. Nothing is drawn twice for one role.
+An anomaly may be anchor and positive, though never its own one; without hard pixels that happens only where an image
+has too few anomalies for both. Void pixels are in no group. With random sampling (the ablations PCL and CPCL) the
+counts are the same and hard and easy are not told apart, which is what happens anyway while the network makes no
+mistake.
 
 All is done on padded tensors: no loop over pixels, and no waiting for the GPU to tell how many there are.
 """
@@ -105,7 +106,7 @@ def draw_places(
     hard_anchors = round(counts.hard_anchors * counts.anchors)
     return Draws(
         anchors=_of_both(keys, anomalies & wrong, anomalies & ~wrong, hard_anchors, counts.anchors),
-        # From the other end of the same order: other pixels than the anchors, as far as there are enough.
+        # From the other end of the same order: other pixels than the easy anchors, as far as there are enough.
         positives=_lowest(-keys, anomalies, counts.positives),
         negatives=_of_both(keys, normal & wrong, normal & ~wrong, counts.hard_negatives, counts.negatives),
     )

@@ -63,6 +63,8 @@ class MgcdaConfig(TrainConfig):
     """Samples a step."""
     lr: float = Field(1e-4, gt=0)
     """Learning rate after the warm-up."""
+    encoder_lr: float = Field(1.0, gt=0)
+    """Factor on the learning rate of the features that look at image and resynthesis."""
     poly_power: float = Field(0.99, ge=0)
     """The learning rate falls as (1 - x) ** poly_power, x the way from `hold` to the end; 0 keeps it constant."""
     weight_decay: float = Field(0.0, ge=0)
@@ -153,8 +155,18 @@ def prepare(network: DissimilarityNetwork, config: MgcdaConfig, pools: Sequence[
     modules: dict[str, nn.Module] = {"network": network, **{name: drawn[name] for name in drawn if asked[name]}}
     classifiers = [name for name in ("feature_classifier", "output_classifier") if asked[name]]
 
-    theirs = [group for name in classifiers for group in _groups(modules[name], config, config.classifier_lr)]
-    mine = [group for name in modules if name not in classifiers for group in _groups(modules[name], config, 1.0)]
+    seen = set(network.encoder.features.parameters())
+    theirs = [group for name in classifiers for group in _groups(modules[name], config)]
+    mine = [
+        group
+        for name in modules
+        if name not in classifiers
+        for parameters, factor in (
+            ([one for one in modules[name].parameters() if one in seen], config.encoder_lr),
+            ([one for one in modules[name].parameters() if one not in seen], 1.0),
+        )
+        for group in groups(parameters, weight_decay=config.weight_decay, factor=factor)
+    ]
     together = config.adversary == "reversal"
     optimizers: dict[str, torch.optim.Optimizer] = {"network": _adam(mine + theirs * together, config)}
     if theirs and not together:
@@ -252,8 +264,8 @@ def pixels_of(pool: TrainingPool) -> tuple[int, int]:
     return sum(m.pixels["known"] for m in manifests), sum(m.pixels["anomaly"] for m in manifests)
 
 
-def _groups(module: nn.Module, config: MgcdaConfig, factor: float) -> list[dict[str, Any]]:
-    return groups(module.parameters(), weight_decay=config.weight_decay, factor=factor)
+def _groups(classifier: nn.Module, config: MgcdaConfig) -> list[dict[str, Any]]:
+    return groups(classifier.parameters(), weight_decay=config.weight_decay, factor=config.classifier_lr)
 
 
 def _adam(parameters: list[dict[str, Any]], config: MgcdaConfig) -> torch.optim.Adam:

@@ -68,6 +68,8 @@ class ResynthesisConfig(TrainConfig):
 
     @model_validator(mode="after")
     def _fits(self) -> ResynthesisConfig:
+        if self.encoder_lr != 1:
+            raise ValueError(f"encoder_lr means nothing here: a generator has no encoder, got {self.encoder_lr:g}")
         if self.crop is not None and any(side % SpadeGenerator.stride for side in self.crop):
             raise ValueError(f"crop must be multiples of {SpadeGenerator.stride}, got {self.crop[0]}x{self.crop[1]}")
         return self
