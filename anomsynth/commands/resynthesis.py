@@ -233,5 +233,5 @@ def mgcda(
     )
     then = ""
     if isinstance(read_chain(out / FOLDER).generator, PicturesInfo):
-        then = "It learnt from pictures made elsewhere: to judge it, enrich with a generator that can paint other images."
+        then = "It learnt from pictures made elsewhere: judging needs a set enriched with a generator for any image."
     training.print_run(summary, then=then)
