@@ -25,35 +25,13 @@ from train.ema import MovingAverage
 from train.feed import Feed
 from train.guard import Guard
 from train.logs import Log, open_board
+from train.machine import Machine
 from train.methods.base import Method, Progress, Task
 from train.ranks import agree, check_batch_norm, own_device, rank, wrapped
 from train.resume import load_resume, restore, save_resume
 from train.schedule import learning_rate
 from train.signals import Signals
 from train.steps import take_step
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What a run is done with; none of it changes what is learnt, but for rounding between devices.
-
-    Attributes:
-        device: where the network runs; of several processes each takes a CUDA device of its own.
-        workers: processes that decode and augment; 0 does it between the steps.
-        save_every: steps between two savings.
-        log_every: steps between two rows of the log.
-        stop_at: save and leave after this step, to go on with the same command; to the end without it.
-        compile: backend of torch.compile for the modules, such as `inductor`; they run as they are without it.
-        tensorboard: whether curves are written for TensorBoard too.
-    """
-
-    device: torch.device
-    workers: int = 0
-    save_every: int = 200
-    log_every: int = 10
-    stop_at: int | None = None
-    compile: str | None = None
-    tensorboard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

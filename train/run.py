@@ -1,4 +1,4 @@
-"""The functions behind `anomsynth train`: put network, data and method together and call the loop."""
+"""What all functions behind `anomsynth train` share: describe a run, see early what would fail, call the loop."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import itertools
 import json
 import math
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from shards.delta import DeltaSet, open_set
@@ -32,137 +31,15 @@ from train.checkpoint import (
 )
 from train.config import TrainConfig
 from train.data import TrainingPool, steps_per_epoch, stream_seed
-from train.devices import choose_device, memory_advice
-from train.loop import Machine, RunSummary, fit
+from train.devices import memory_advice
+from train.loop import RunSummary, fit
+from train.machine import Machine
 from train.methods import METHODS
 from train.methods.base import Task
-from train.methods.ovr import OvrConfig
-from train.methods.segmenter import SegmenterConfig
-from train.networks import build_segmenter
-from train.ranks import rank, together
-from train.start import starting_segmenter
+from train.ranks import rank
 
 LARGEST_INPUT = 1024
 """Widest input that a segmenter gets by itself, in pixels; Cityscapes frames are halved to it."""
-
-
-@together
-def train_segmenter(
-    shards: Sequence[Path],
-    out: Path,
-    *,
-    config: SegmenterConfig | None = None,
-    network: str = "lite",
-    network_options: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    threads: int | None = None,
-    workers: int = 0,
-    val_shards: Sequence[Path] = (),
-    frames: Sequence[Path] = (),
-    save_every: int = 200,
-    stop_at: int | None = None,
-    compile: bool = False,
-    tensorboard: bool = False,
-) -> RunSummary:
-    """Train a segmenter from scratch on the known classes; type the same again to go on.
-
-    Args:
-        shards: shard sets with semantic maps, pooled.
-        out: the RUN folder.
-        config: the recipe; without `input_size` it is the size of the first frame, at most 1024 pixels wide.
-        network: a key of `SEGMENTERS`.
-        network_options: arguments of its constructor, such as `width`.
-        seed: of weights, order and augmentation.
-        device: auto, cpu or cuda.
-        threads: of torch; its own choice without.
-        workers: processes that decode.
-        val_shards: held-out shard sets, judged at the end.
-        frames: shard sets of plain frames, over which delta sets among the shards are laid.
-        save_every: steps between two savings.
-        stop_at: leave after this step.
-        compile: run the network through torch.compile.
-        tensorboard: write curves for TensorBoard too.
-
-    Raises:
-        UserError: a wrong command, or what the loop raises.
-    """
-    config = config or SegmenterConfig()
-    check_out(out)
-    options: dict[str, Any] = {"num_outputs": 20 if config.void_output else 19, **(network_options or {})}
-    sets, held_out = open_sets(shards, val_shards, frames)
-    options["input_size"] = list(config.input_size or native_input(sets))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        built = build_segmenter(network, **options)
-    return run_method(
-        "segmenter",
-        config,
-        built,
-        NetworkInfo(name=network, options=options),
-        StartInfo(kind="scratch"),
-        [],
-        [sets],
-        out,
-        seed,
-        make_machine(device, threads, workers, save_every, stop_at, compile, tensorboard),
-        held_out,
-    )
-
-
-@together
-def train_ovr(
-    shards: Sequence[Path],
-    out: Path,
-    *,
-    config: OvrConfig | None = None,
-    checkpoint: Path | None = None,
-    segmenter: str | None = None,
-    weights: Path | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    threads: int | None = None,
-    workers: int = 0,
-    val_shards: Sequence[Path] = (),
-    frames: Sequence[Path] = (),
-    save_every: int = 200,
-    stop_at: int | None = None,
-    compile: bool = False,
-    tensorboard: bool = False,
-) -> RunSummary:
-    """Fine-tune a segmenter with the top-K one-vs-rest loss; type the same again to go on.
-
-    Args:
-        shards: shard sets with anomalies, pooled.
-        out: the RUN folder.
-        config: the method's fields; without `input_size` it is the segmenter's own.
-        checkpoint: start from the RUN folder of `train segmenter`,
-        segmenter: or from a network's name,
-        weights: with its weight file.
-        seed: of order and augmentation.
-        device: auto, cpu or cuda.
-        threads: of torch; its own choice without.
-        workers: processes that decode.
-        val_shards: held-out shard sets, judged at the end.
-        frames: shard sets of plain frames, over which delta sets among the shards are laid.
-        save_every: steps between two savings.
-        stop_at: leave after this step.
-        compile: run the network through torch.compile.
-        tensorboard: write curves for TensorBoard too.
-
-    Raises:
-        UserError: a wrong command, or what the loop raises.
-    """
-    config = config or OvrConfig()
-    check_out(out)
-    network, built, start, saw = starting_segmenter(checkpoint, segmenter, weights)
-    if config.input_size is not None:
-        network.input_size = network.check_input(config.input_size)
-    sets, held_out = open_sets(shards, val_shards, frames)
-    check_anomalies(sets)
-    built = NetworkInfo(name=built.name, options={**built.options, "input_size": list(network.input_size)})
-    machine = make_machine(device, threads, workers, save_every, stop_at, compile, tensorboard)
-    return run_method("ovr", config, network, built, start, saw, [sets], out, seed, machine, held_out)
 
 
 def run_method(
@@ -201,7 +78,7 @@ def run_method(
         prepare: the method's, with what no configuration can hold; the method's as it is without it.
 
     Raises:
-        UserError: as `train_ovr`.
+        UserError: `out` holds another run, memory ends, or what the loop raises.
     """
     size = input_size_of(network)
     pools = [
@@ -259,30 +136,6 @@ def input_size_of(network: nn.Module) -> tuple[int, int]:
     """(width, height) that a network's samples have; every network here says it."""
     size: Any = network.input_size
     return int(size[0]), int(size[1])
-
-
-def make_machine(
-    device: str,
-    threads: int | None,
-    workers: int,
-    save_every: int,
-    stop_at: int | None,
-    compile: bool,
-    tensorboard: bool,
-) -> Machine:
-    """What the options of a command say of the machine; raises UserError where there is no such device."""
-    if threads is not None:
-        if threads < 1:
-            raise UserError(f"--threads must be at least 1, got {threads}.")
-        torch.set_num_threads(threads)
-    return Machine(
-        choose_device(device),
-        workers=workers,
-        save_every=save_every,
-        stop_at=stop_at,
-        compile="inductor" if compile else None,
-        tensorboard=tensorboard,
-    )
 
 
 def check_out(out: Path) -> None:

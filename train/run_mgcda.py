@@ -14,7 +14,8 @@ from shards.sample import EXTRAS
 from train.chain import load_segmenter
 from train.chain_info import FOLDER, ChainInfo, PicturesInfo, copy_chain, read_chain
 from train.checkpoint import NetworkInfo, StartInfo
-from train.loop import Machine, RunSummary
+from train.loop import RunSummary
+from train.machine import Machine
 from train.methods.mgcda import MgcdaConfig
 from train.networks import build_network
 from train.networks.dissimilarity import DissimilarityNetwork

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from train.checkpoint import NetworkInfo, StartInfo
-from train.loop import Machine, RunSummary
+from train.loop import RunSummary
+from train.machine import Machine
 from train.methods.resynthesis import ResynthesisConfig, prepare
 from train.networks import build_network
 from train.networks.features import VGGFeatures

@@ -159,6 +159,7 @@ def check_real(
             other weights.
     """
     from eval.benchmarks import find_all
+    from eval.benchmarks.sets import BenchmarkSet
     from pipelines.recipe import Sources
     from pipelines.recipes import find_recipe
     from shards.errors import UserError
@@ -166,7 +167,7 @@ def check_real(
     from train.networks.imagenet import load_imagenet
 
     found = find_all(benchmarks).sets
-    parts = [(one.benchmark, one.part) for one in found]
+    parts = [(one.benchmark, one.part) for one in found if isinstance(one, BenchmarkSet)]
     missing = [title for part, title in suite.sets.items() if part not in parts]
     if missing:
         there = ", ".join(one.name for one in found) or "no set"

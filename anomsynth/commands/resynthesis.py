@@ -137,8 +137,8 @@ def resynthesis(
     """
     check_file(vgg, "--vgg")
     from shards.config import resolve
+    from train.machine import make_machine
     from train.methods.resynthesis import ResynthesisConfig
-    from train.run import make_machine
     from train.run_resynthesis import train_resynthesis
 
     options = training.fields_of(steps, batch, lr, size, None)
@@ -212,8 +212,8 @@ def mgcda(
     check_file(vgg, "--vgg")
     from shards.config import resolve
     from train.chain_info import FOLDER, PicturesInfo, read_chain
+    from train.machine import make_machine
     from train.methods.mgcda import MgcdaConfig
-    from train.run import make_machine
     from train.run_mgcda import train_mgcda
 
     options = training.fields_of(steps, batch, lr, None, None)

@@ -80,8 +80,9 @@ def segmenter(
     Example: `anomsynth train segmenter --shards frames --out segmenter --steps 300`
     """
     from shards.config import resolve
+    from train.machine import make_machine
     from train.methods.segmenter import SegmenterConfig
-    from train.run import train_segmenter
+    from train.run_segmenters import train_segmenter
 
     fields = resolve(
         SegmenterConfig, file=config, options=fields_of(steps, batch, lr, size, crop), overrides=overrides or ()
@@ -93,14 +94,9 @@ def segmenter(
         network=network,
         network_options={"width": width},
         seed=seed,
-        device=device,
-        threads=threads,
-        workers=workers,
+        machine=make_machine(device, threads, workers, save_every, None, compile, tensorboard),
         val_shards=val_shards or (),
         frames=frames or (),
-        save_every=save_every,
-        compile=compile,
-        tensorboard=tensorboard,
     )
     print_run(summary)
 
@@ -150,8 +146,9 @@ def ovr(
     """
     check_file(weights, "--weights")
     from shards.config import resolve
+    from train.machine import make_machine
     from train.methods.ovr import OvrConfig
-    from train.run import train_ovr
+    from train.run_segmenters import train_ovr
 
     options = fields_of(steps, batch, lr, size, crop) | {"trainable": trainable, "gamma": gamma, "k": k, "s": s}
     fields = resolve(OvrConfig, file=config, options=options, overrides=overrides or ())
@@ -163,14 +160,9 @@ def ovr(
         segmenter=segmenter,
         weights=weights,
         seed=seed,
-        device=device,
-        threads=threads,
-        workers=workers,
+        machine=make_machine(device, threads, workers, save_every, None, compile, tensorboard),
         val_shards=val_shards or (),
         frames=frames or (),
-        save_every=save_every,
-        compile=compile,
-        tensorboard=tensorboard,
     )
     print_run(summary)
 

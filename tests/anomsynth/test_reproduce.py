@@ -354,7 +354,7 @@ def test_every_word_is_known_to_the_command_line(
         return catch
 
     for name in (
-        "pipelines.toy.draw_world", "anomsynth.commands.build._build", "train.run.train_segmenter",
+        "pipelines.toy.draw_world", "anomsynth.commands.build._build", "train.run_segmenters.train_segmenter",
         "train.run_resynthesis.train_resynthesis", "train.chain.chain_from", "eval.benchmarks.find_all",
     ):  # fmt: skip
         monkeypatch.setattr(name, caught(name))

@@ -146,18 +146,15 @@ def enriched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 RANKS = """
-import functools, sys
+import sys
 from pathlib import Path
 
 import torch
 
-from train import run
-
 torch.set_num_threads(1)
-run.Machine = functools.partial(run.Machine, log_every=1)
 shards, out = Path(sys.argv[1]), Path(sys.argv[2])
 """
-"""Before the body of a script for `joint_curves`: every step is a row of the log."""
+"""Before the body of a script for `joint_curves`."""
 
 
 @pytest.fixture

@@ -21,13 +21,13 @@ from train.chain import Chain, chain_from, load_chain, make_chain
 from train.chain_info import PicturesInfo, copy_chain
 from train.checkpoint import load_run
 from train.generators import Pictures, Spade
-from train.loop import Machine
+from train.machine import Machine
 from train.methods.resynthesis import ResynthesisConfig
 from train.methods.segmenter import SegmenterConfig
 from train.networks.features import VGGFeatures
 from train.networks.weights import weights_sha256
-from train.run import train_segmenter
 from train.run_resynthesis import train_resynthesis
+from train.run_segmenters import train_segmenter
 
 CPU = torch.device("cpu")
 SIZE = (64, 32)
@@ -230,8 +230,7 @@ def runs(tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder / f"segmenter{name}",
             config=SegmenterConfig(steps=2, batch=2, crop=None),
             network_options={"width": 0.25},
-            device="cpu",
-            stop_at=stop,
+            machine=Machine(CPU, stop_at=stop),
         )
         machine, config = Machine(CPU, stop_at=stop), ResynthesisConfig(steps=2, batch=2)
         train_resynthesis([tiny_shards], folder / f"generator{name}", config=config, width=0.125, machine=machine)

@@ -13,26 +13,26 @@ import pytest
 # By hand, with more of them: ANOMSYNTH_KILLS=10 .venv/bin/python -m pytest tests/train/test_kills.py
 KILLS = int(os.environ.get("ANOMSYNTH_KILLS", "0"))
 SCRIPT = """
-import functools, json, os, random, signal, sys, time
+import json, os, random, signal, sys, time
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
-from train import run
-from train.loop import Machine
+from train.machine import Machine
 
 torch.set_num_threads(1)
 shards, folder, kills, method = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-run.Machine = functools.partial(Machine, log_every=3)
+machine = Machine(torch.device("cpu"), log_every=3, save_every=1)
 STEPS = 12 * kills + 8  # more than all forks can reach before they are killed
 
 
 def train_segmenter(out):
     from train.methods.segmenter import SegmenterConfig
+    from train.run_segmenters import train_segmenter
 
     config = SegmenterConfig(steps=STEPS, batch=2, crop=(32, 16), ema=0.9)
-    run.train_segmenter([shards], out, config=config, network_options={"width": 0.25}, device="cpu", save_every=1)
+    train_segmenter([shards], out, config=config, network_options={"width": 0.25}, machine=machine)
 
 
 def train_resynthesis(out):
@@ -40,7 +40,6 @@ def train_resynthesis(out):
     from train.run_resynthesis import train_resynthesis
 
     config = ResynthesisConfig(steps=STEPS, batch=2)
-    machine = Machine(torch.device("cpu"), log_every=3, save_every=1)
     train_resynthesis([shards / "void"], out, config=config, width=0.125, machine=machine)
 
 
@@ -49,7 +48,6 @@ def train_mgcda(out):
     from train.run_mgcda import train_mgcda
 
     config = MgcdaConfig(steps=STEPS, batch=2, anchors=5)
-    machine = Machine(torch.device("cpu"), log_every=3, save_every=1)
     domains = {"voidclass": [shards / "void"], "anomalymix": [shards / "mix"]}
     train_mgcda(domains, out, config=config, width=0.125, machine=machine)
 

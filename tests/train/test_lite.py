@@ -7,12 +7,15 @@ import torch
 
 from shards.errors import UserError
 from train.checkpoint import load_checkpoint
+from train.machine import Machine
 from train.methods.ovr import OvrConfig
 from train.methods.segmenter import SegmenterConfig
 from train.networks import build_network
 from train.networks.lite import LiteFPN
 from train.predictor import predictor_from
-from train.run import train_ovr, train_segmenter
+from train.run_segmenters import train_ovr, train_segmenter
+
+MACHINE = Machine(torch.device("cpu"))
 
 
 @pytest.mark.parametrize("outputs", [19, 20])
@@ -57,9 +60,9 @@ def test_both_methods_train_it_and_scores_are_native(tiny_shards: Path, tmp_path
         start,
         config=SegmenterConfig(steps=3, batch=2, crop=(64, 32)),
         network_options={"width": 0.25},
-        device="cpu",
+        machine=MACHINE,
     )
-    summary = train_ovr([tiny_shards], run, config=OvrConfig(steps=3, batch=2), checkpoint=start, device="cpu")
+    summary = train_ovr([tiny_shards], run, config=OvrConfig(steps=3, batch=2), checkpoint=start, machine=MACHINE)
     assert summary.finished
     network, info = load_checkpoint(run)
     assert isinstance(network, LiteFPN)

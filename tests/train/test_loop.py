@@ -25,7 +25,8 @@ from train.config import TrainConfig
 from train.data import Batch, TrainingPool, stream_seed
 from train.ema import MovingAverage
 from train.guard import Guard
-from train.loop import Machine, RunSummary, fit
+from train.loop import RunSummary, fit
+from train.machine import Machine
 from train.methods.base import Method, Modules, Phase, Progress, Task
 from train.optimizers import groups
 from train.steps import Values

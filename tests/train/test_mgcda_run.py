@@ -23,7 +23,8 @@ from train.checkpoint import load_run, read_info
 from train.comparing import ComparingPredictor
 from train.data import TrainingPool
 from train.feed import Feed
-from train.loop import Machine, RunSummary
+from train.loop import RunSummary
+from train.machine import Machine
 from train.methods.mgcda import MgcdaConfig
 from train.methods.resynthesis import ResynthesisConfig
 from train.methods.resynthesis import prepare as prepare_resynthesis
@@ -242,7 +243,8 @@ def test_compiled_modules_keep_names_and_terms(enriched: Path, tmp_path: Path) -
 RANKS = """
 from dataclasses import replace
 
-from train.loop import Machine
+from train.machine import Machine
+from train import run
 from train.methods import mgcda
 from train.run_mgcda import train_mgcda
 
@@ -278,7 +280,7 @@ def test_two_processes_learn_what_one_does(
 
 
 GENERATOR = """
-from train.loop import Machine
+from train.machine import Machine
 from train.methods.resynthesis import ResynthesisConfig
 from train.run_resynthesis import train_resynthesis
 

@@ -17,23 +17,26 @@ from train import feed, ranks
 from train.checkpoint import load_checkpoint, read_info
 from train.config import TrainConfig
 from train.data import TrainingPool
-from train.loop import Machine
+from train.machine import Machine
 from train.methods.segmenter import SegmenterConfig
-from train.run import train_segmenter
 from train.run_mgcda import train_mgcda
 from train.run_resynthesis import train_resynthesis
+from train.run_segmenters import train_segmenter
 
 Torchrun = Callable[..., "subprocess.CompletedProcess[str]"]
 ANOMSYNTH = Path(sys.executable).with_name("anomsynth")
 
 OVR = """
+from train.machine import Machine
 from train.methods.ovr import OvrConfig
+from train.run_segmenters import train_ovr
 
 config = OvrConfig(
     steps=20, batch=4, lr=1e-2, gamma=1.0, trainable="all", keep=1.0, keep_balance=0.5, clip=1.0, accumulate=2,
     ema=0.9,
 )
-run.train_ovr([shards], out, config=config, checkpoint=shards.parent / "start", device="cpu", val_shards=[shards])
+machine = Machine(torch.device("cpu"), log_every=1)
+train_ovr([shards], out, config=config, checkpoint=shards.parent / "start", machine=machine, val_shards=[shards])
 """
 
 
@@ -50,7 +53,8 @@ def world(
     folder = tmp_path_factory.mktemp("ranks")
     shards = write_shards(folder / "set", samples)
     config = SegmenterConfig(steps=2, batch=4, crop=None, scale=(1.0, 1.0))
-    train_segmenter([shards], folder / "start", config=config, network_options={"width": 0.25}, device="cpu")
+    machine = Machine(torch.device("cpu"))
+    train_segmenter([shards], folder / "start", config=config, network_options={"width": 0.25}, machine=machine)
     return shards
 
 

@@ -13,12 +13,15 @@ from safetensors.torch import load_file
 from shards.errors import UserError
 from shards.sample import Sample
 from train.checkpoint import NetworkInfo, load_checkpoint, load_run, read_info, save_checkpoint
+from train.machine import Machine, make_machine
 from train.methods.ovr import OvrConfig
 from train.methods.segmenter import SegmenterConfig
 from train.networks.erfnet import ERFNet
 from train.predictor import NetworkPredictor, predictor_from
-from train.run import train_ovr, train_segmenter
+from train.run_segmenters import train_ovr, train_segmenter
 
+CPU = torch.device("cpu")
+MACHINE = Machine(CPU)
 SMALL = {"width": 0.25}
 QUICK = SegmenterConfig(steps=6, batch=3, warmup=1, crop=(32, 24))
 
@@ -28,7 +31,7 @@ def segmenter(shards: Path, out: Path, **options: object) -> object:
         "config": QUICK,
         "network": "erfnet",
         "network_options": SMALL,
-        "device": "cpu",
+        "machine": MACHINE,
         **options,
     }
     return train_segmenter([shards], out, **arguments)
@@ -49,8 +52,8 @@ def trained(tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     run = tmp_path_factory.mktemp("runs") / "segmenter"
     config = SegmenterConfig(steps=40, batch=4, lr=2e-2, warmup=2, scale=(1.0, 1.0), crop=None, class_weights="none")
     summary = train_segmenter(
-        [tiny_shards], run, config=config, network="erfnet", network_options={**SMALL, "dropout": 0.0}, device="cpu",
-        val_shards=[tiny_shards],
+        [tiny_shards], run, config=config, network="erfnet", network_options={**SMALL, "dropout": 0.0},
+        machine=MACHINE, val_shards=[tiny_shards],
     )  # fmt: skip
     assert summary.finished
     assert summary.validation is not None
@@ -74,7 +77,7 @@ def test_a_segmenter_learns_the_tiny_world_and_ovr_finds_its_anomalies(
         keep_on="labelled",
     )
     summary = train_ovr(
-        [tiny_shards], tmp_path / "ovr", config=config, checkpoint=trained, device="cpu", val_shards=[tiny_shards]
+        [tiny_shards], tmp_path / "ovr", config=config, checkpoint=trained, machine=MACHINE, val_shards=[tiny_shards]
     )
     assert before is not None
     assert summary.validation is not None
@@ -105,7 +108,7 @@ def test_what_a_run_leaves_behind(trained: Path) -> None:
 def test_interrupted_and_resumed_is_bitwise_uninterrupted(tiny_shards: Path, tmp_path: Path) -> None:
     segmenter(tiny_shards, tmp_path / "whole")
     for stop in (1, 4):
-        part = segmenter(tiny_shards, tmp_path / "parts", stop_at=stop)
+        part = segmenter(tiny_shards, tmp_path / "parts", machine=Machine(CPU, stop_at=stop))
         assert not part.finished
         assert (tmp_path / "parts" / "resume.pt").is_file()
     last = segmenter(tiny_shards, tmp_path / "parts")
@@ -133,14 +136,14 @@ def test_a_run_killed_between_two_savings_goes_on(
         loop, "save_checkpoint", lambda run, info, net: kill() if info.step == 4 else keep(run, info, net)
     )
     with pytest.raises(Killed):
-        segmenter(tiny_shards, tmp_path / "killed", save_every=2)
+        segmenter(tiny_shards, tmp_path / "killed", machine=Machine(CPU, save_every=2))
     monkeypatch.undo()
     assert read_info(tmp_path / "killed").step == 2
     with (tmp_path / "killed" / "log.jsonl").open("a") as log:
         log.write('{"step": 5, "loss": 1}\n{"step": 6, "lo')
     with (tmp_path / "killed" / "log.txt").open("a") as log:
         log.write('step 4/6  {"rejected": "x"}\nstep 5/6  loss 1\nstep 6/6  lo')
-    summary = segmenter(tiny_shards, tmp_path / "killed", save_every=2)
+    summary = segmenter(tiny_shards, tmp_path / "killed", machine=Machine(CPU, save_every=2))
     assert summary.first == 4
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
     rows = [json.loads(line) for line in (tmp_path / "killed" / "log.jsonl").read_text().splitlines()]
@@ -153,14 +156,16 @@ def test_ovr_resumes_bitwise_with_dropout_and_keep(trained: Path, tiny_shards: P
     config = OvrConfig(steps=4, batch=2, lr=1e-3, trainable="all", keep=1.0, dropout=True, batch_norm="learn")
     for name, stops in (("whole", (None,)), ("parts", (2, None))):
         for stop in stops:
-            train_ovr([tiny_shards], tmp_path / name, config=config, checkpoint=trained, device="cpu", stop_at=stop)
+            train_ovr(
+                [tiny_shards], tmp_path / name, config=config, checkpoint=trained, machine=Machine(CPU, stop_at=stop)
+            )
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
 
 
 def test_workers_do_not_change_the_result(tiny_shards: Path, tmp_path: Path) -> None:
     config = QUICK.model_copy(update={"steps": 2})
     segmenter(tiny_shards, tmp_path / "none", config=config)
-    segmenter(tiny_shards, tmp_path / "one", config=config, workers=1)
+    segmenter(tiny_shards, tmp_path / "one", config=config, machine=Machine(CPU, workers=1))
     assert_same_weights(tmp_path / "none", tmp_path / "one")
 
 
@@ -177,7 +182,7 @@ def test_the_command_of_a_finished_run_changes_nothing(tiny_shards: Path, tmp_pa
 
 
 def test_another_config_in_an_existing_run_is_refused(tiny_shards: Path, tmp_path: Path, trained: Path) -> None:
-    segmenter(tiny_shards, tmp_path / "run", stop_at=2)
+    segmenter(tiny_shards, tmp_path / "run", machine=Machine(CPU, stop_at=2))
     with pytest.raises(UserError, match=r"unfinished run with another config\.lr; choose another --out"):
         segmenter(tiny_shards, tmp_path / "run", config=QUICK.model_copy(update={"lr": 0.5}))
     with pytest.raises(UserError, match="unfinished run with another seed"):
@@ -185,7 +190,7 @@ def test_another_config_in_an_existing_run_is_refused(tiny_shards: Path, tmp_pat
     with pytest.raises(UserError, match="finished run with another config"):
         segmenter(tiny_shards, trained)
     with pytest.raises(UserError, match="is at step 2 of 6; finish it first"):
-        train_ovr([tiny_shards], tmp_path / "ovr", checkpoint=tmp_path / "run", device="cpu")
+        train_ovr([tiny_shards], tmp_path / "ovr", checkpoint=tmp_path / "run", machine=MACHINE)
     (tmp_path / "run" / "resume.pt").unlink()
     with pytest.raises(UserError, match=r"cannot go on without its resume\.pt"):
         segmenter(tiny_shards, tmp_path / "run")
@@ -193,7 +198,7 @@ def test_another_config_in_an_existing_run_is_refused(tiny_shards: Path, tmp_pat
 
 def test_files_cut_in_half_are_one_sentence(tiny_shards: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    segmenter(tiny_shards, run, stop_at=2)
+    segmenter(tiny_shards, run, machine=Machine(CPU, stop_at=2))
     resume = (run / "resume.pt").read_bytes()
     (run / "resume.pt").write_bytes(resume[: len(resume) // 2])
     with pytest.raises(UserError, match=r"resume\.pt is not complete"):
@@ -214,9 +219,9 @@ def test_files_cut_in_half_are_one_sentence(tiny_shards: Path, tmp_path: Path) -
 
 def test_weights_and_description_of_different_steps_are_refused(tiny_shards: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    segmenter(tiny_shards, run, stop_at=2)
+    segmenter(tiny_shards, run, machine=Machine(CPU, stop_at=2))
     old = (run / "checkpoint.json").read_bytes()
-    segmenter(tiny_shards, run, stop_at=3)
+    segmenter(tiny_shards, run, machine=Machine(CPU, stop_at=3))
     (run / "checkpoint.json").write_bytes(old)
     with pytest.raises(UserError, match=r"is of step 3, checkpoint\.json of step 2: saving was interrupted"):
         load_checkpoint(run)
@@ -226,7 +231,7 @@ def test_a_loss_that_is_not_finite_names_step_and_samples(trained: Path, tiny_sh
     with pytest.raises(UserError, match=r"loss is (nan|inf) at step \d+ \(samples tiny-"):
         train_ovr(
             [tiny_shards], tmp_path / "run", config=OvrConfig(steps=9, batch=2, lr=1e30, trainable="all"),
-            checkpoint=trained, device="cpu",
+            checkpoint=trained, machine=MACHINE,
         )  # fmt: skip
 
 
@@ -260,7 +265,7 @@ def test_a_wrong_start_is_one_sentence(
     start: dict[str, object], message: str, tiny_shards: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=message):
-        train_ovr([tiny_shards], tmp_path / "run", **start)
+        train_ovr([tiny_shards], tmp_path / "run", **start, machine=MACHINE)
     assert not (tmp_path / "run").exists()
 
 
@@ -273,9 +278,9 @@ def test_wrong_commands_are_one_sentence(tiny_shards: Path, tmp_path: Path) -> N
     with pytest.raises(UserError, match="no shard set at"):
         segmenter(tiny_shards, tmp_path / "run", val_shards=[tmp_path / "nowhere"])
     with pytest.raises(UserError, match="--device is auto, cpu or cuda"):
-        segmenter(tiny_shards, tmp_path / "run", device="tpu")
+        make_machine("tpu", None, 0, 200, None, False, False)
     with pytest.raises(UserError, match="--threads"):
-        segmenter(tiny_shards, tmp_path / "run", threads=0)
+        make_machine("cpu", 0, 0, 200, None, False, False)
 
 
 def test_ovr_starts_from_a_weights_file_and_records_its_input_size(tiny_shards: Path, tmp_path: Path) -> None:
@@ -283,7 +288,12 @@ def test_ovr_starts_from_a_weights_file_and_records_its_input_size(tiny_shards: 
     torch.save(ERFNet().state_dict(), tmp_path / "w.pth")
     config = OvrConfig(steps=1, batch=1, input_size=(48, 24), trainable="head")
     train_ovr(
-        [tiny_shards], tmp_path / "run", config=config, segmenter="erfnet", weights=tmp_path / "w.pth", device="cpu"
+        [tiny_shards],
+        tmp_path / "run",
+        config=config,
+        segmenter="erfnet",
+        weights=tmp_path / "w.pth",
+        machine=MACHINE,
     )
     network, info = load_checkpoint(tmp_path / "run" / "checkpoint.json")
     assert network.input_size == info.input_size == (48, 24)
@@ -325,10 +335,16 @@ def test_an_input_size_that_does_not_fit_the_network_is_one_sentence(trained: Pa
 def test_ovr_refuses_an_input_size_that_its_start_cannot_take(tiny_shards: Path, tmp_path: Path) -> None:
     start = tmp_path / "lite"
     train_segmenter(
-        [tiny_shards], start, config=SegmenterConfig(steps=1, batch=1, crop=None), network_options=SMALL, device="cpu"
+        [tiny_shards],
+        start,
+        config=SegmenterConfig(steps=1, batch=1, crop=None),
+        network_options=SMALL,
+        machine=MACHINE,
     )
     with pytest.raises(UserError, match="LiteFPN's input width and height are multiples of 16, got 72x40"):
-        train_ovr([tiny_shards], tmp_path / "run", config=OvrConfig(input_size=(72, 40)), checkpoint=start)
+        train_ovr(
+            [tiny_shards], tmp_path / "run", config=OvrConfig(input_size=(72, 40)), checkpoint=start, machine=MACHINE
+        )
     assert not (tmp_path / "run").exists()
 
 
@@ -340,7 +356,7 @@ def test_ovr_refuses_shards_without_an_anomaly(
 ) -> None:
     shards = make_shards([make_sample(i, anomaly=False) for i in range(2)])
     with pytest.raises(UserError, match=r"no anomaly pixel in .*made, so there is nothing to learn"):
-        train_ovr([shards], tmp_path / "run", checkpoint=trained, device="cpu")
+        train_ovr([shards], tmp_path / "run", checkpoint=trained, machine=MACHINE)
     assert not (tmp_path / "run").exists()
 
 
@@ -353,7 +369,7 @@ def with_void(tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def test_a_void_output_is_bitwise_that_of_the_start(with_void: Path, tiny_shards: Path, tmp_path: Path) -> None:
     config = OvrConfig(steps=3, batch=2, lr=1e-2, weight_decay=0.5, trainable="head", average=0.7)
-    train_ovr([tiny_shards], tmp_path / "run", config=config, checkpoint=with_void, device="cpu")
+    train_ovr([tiny_shards], tmp_path / "run", config=config, checkpoint=with_void, machine=MACHINE)
     before, after = weights(with_void), weights(tmp_path / "run")
     head = "decoder.output_conv"
     assert torch.equal(before[f"{head}.weight"][:, 19], after[f"{head}.weight"][:, 19])
@@ -368,7 +384,7 @@ def test_weights_are_averaged_once_at_the_end(trained: Path, tiny_shards: Path, 
         for stop in stops:
             train_ovr(
                 [tiny_shards], tmp_path / name, config=config.model_copy(update={"average": average}),
-                checkpoint=trained, device="cpu", stop_at=stop,
+                checkpoint=trained, machine=Machine(CPU, stop_at=stop),
             )  # fmt: skip
     start, tuned, averaged = weights(trained), weights(tmp_path / "tuned"), weights(tmp_path / "whole")
     for key, value in averaged.items():
@@ -381,7 +397,7 @@ def test_the_gradient_is_clipped(trained: Path, tiny_shards: Path, tmp_path: Pat
     moved = []
     for clip in (None, 1e-12):
         config = OvrConfig(steps=1, batch=2, lr=1e-2, weight_decay=0.0, clip=clip)
-        train_ovr([tiny_shards], tmp_path / str(clip), config=config, checkpoint=trained, device="cpu")
+        train_ovr([tiny_shards], tmp_path / str(clip), config=config, checkpoint=trained, machine=MACHINE)
         before, after = weights(trained), weights(tmp_path / str(clip))
         moved.append(max(float((after[key] - before[key]).abs().max()) for key in before))
     assert moved[0] == pytest.approx(1e-2, rel=0.1)
@@ -392,7 +408,7 @@ def test_a_bfloat16_step_keeps_float32_weights_and_losses(trained: Path, tiny_sh
     losses = []
     for precision in ("float32", "bfloat16"):
         config = OvrConfig(steps=2, batch=2, trainable="all", precision=precision)
-        summary = train_ovr([tiny_shards], tmp_path / precision, config=config, checkpoint=trained, device="cpu")
+        summary = train_ovr([tiny_shards], tmp_path / precision, config=config, checkpoint=trained, machine=MACHINE)
         losses.append(summary.loss)
     assert {value.dtype for value in weights(tmp_path / "bfloat16").values()} == {torch.float32, torch.int64}
     assert losses[0] != losses[1]
@@ -409,7 +425,7 @@ def test_held_out_samples_that_cannot_be_read_are_counted(
     good = make_sample(0)
     bad = Sample("b-0", good.image, good.anomaly, np.full_like(good.semantic, 99))
     summary = train_ovr(
-        [tiny_shards], tmp_path / "run", config=OvrConfig(steps=1, batch=2), checkpoint=trained, device="cpu",
+        [tiny_shards], tmp_path / "run", config=OvrConfig(steps=1, batch=2), checkpoint=trained, machine=MACHINE,
         val_shards=[make_shards([good, bad])],
     )  # fmt: skip
     assert summary.rejected == read_info(tmp_path / "run").rejected == {"held-out label-values": 1}
