@@ -79,6 +79,7 @@ def _legend(names: Sequence[str]) -> str:
         "image": "the sample",
         "labels": 'its anomaly labels (<span class="key">tinted and outlined: anomaly</span>, dark stripes: ignored)',
         "semantic": "its semantic labels in the Cityscapes colours (black: ignored)",
+        "close": "its smallest object close by",
     }
     return "; ".join(words[name] for name in names)
 

@@ -44,7 +44,8 @@ def tile(sample: Sample, before: UInt8[np.ndarray, "H W 3"] | None, width: int) 
         width: of each view in pixels; heights follow.
 
     Returns:
-        With a frame: frame, outlined sample, labels, semantic map; without: sample, labels, semantic map.
+        With a frame: frame, outlined sample, labels, semantic map; without: sample, labels, semantic map. Behind them
+        its smallest object close by.
     """
     share = 100 * float((sample.anomaly == ANOMALY).mean())
     small = reduced(sample, width)
@@ -56,12 +57,42 @@ def tile(sample: Sample, before: UInt8[np.ndarray, "H W 3"] | None, width: int) 
         frame = np.asarray(cv2.resize(before, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         around = cv2.dilate((small.anomaly == ANOMALY).astype(np.uint8), np.ones((3, 3), np.uint8))
         views[:0] = [("before", frame), ("after", _outlined(small.image.copy(), around > 0))]
+    views.append(("close", close(sample, (width, height))))
     names = ", ".join(str(item.get("category", "?")) for item in sample.meta.get("objects", []))
     if not names:  # anomalies that were in the frame
         names = "void objects" if share else "no anomaly"
     origin = sample.meta.get("frame", {}).get("id", "")
     caption = f"{sample.key}   {origin}\n{names}   anomaly {share:.2f} %"
     return Tile(sample.key, caption, tuple(views), sample.meta)
+
+
+def close(sample: Sample, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    """The surroundings of a sample's smallest object, at most twice as wide and high; small ones are enlarged.
+
+    Args:
+        sample: at full size. Without objects, its anomalies count as one; without any, all of it is shown.
+        size: (width, height) of the view.
+    """
+    height, width = sample.anomaly.shape
+    boxes = [item.get("box") for item in sample.meta.get("objects", [])]
+    inside = [
+        box
+        for box in boxes
+        if isinstance(box, list)
+        and len(box) == 4
+        and all(type(side) is int and side >= 0 for side in box)
+        and 0 < box[2] <= width - box[0]
+        and 0 < box[3] <= height - box[1]
+    ]
+    if not inside and (sample.anomaly == ANOMALY).any():
+        inside = [list(cv2.boundingRect((sample.anomaly == ANOMALY).astype(np.uint8)))]
+    left, top, across, down = min(inside, key=lambda box: box[2] * box[3], default=[0, 0, width, height])
+    scale = min(1.0, 2 * max(across / width, down / height))
+    wide, high = max(1, round(scale * width)), max(1, round(scale * height))
+    x = min(max(0, left + across // 2 - wide // 2), width - wide)
+    y = min(max(0, top + down // 2 - high // 2), height - high)
+    how = cv2.INTER_AREA if wide > size[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(sample.image[y : y + high, x : x + wide], size, interpolation=how), np.uint8)
 
 
 def reduced(sample: Sample, width: int) -> Sample:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from shards.errors import UserError
 from shards.inspect import Filters, contact_sheet, label_overlay, rejected
-from shards.inspect.views import reduced, tile
+from shards.inspect.views import close, reduced, tile
 from shards.manifest import read_manifest, write_manifest
 from shards.reader import ShardSet
 from shards.rows import read_rows, row_lines
@@ -61,6 +61,28 @@ def test_small_anomalies_survive_the_reduction() -> None:
     assert small.image.shape == (64, 128, 3)
     assert small.anomaly.sum() == 1
     assert (small.semantic == 255).all()
+
+
+def test_the_smallest_object_is_seen_close_by() -> None:
+    ramp = np.arange(1024, dtype=np.uint16)[None, :].repeat(512, 0)
+    image = np.stack([ramp // 4, np.arange(512)[:, None].repeat(1024, 1) // 2, 0 * ramp], 2).astype(np.uint8)
+    anomaly = np.zeros((512, 1024), np.uint8)
+    anomaly[200:232, 500:520] = 1
+    boxes = [[0, 0, 300, 300], [500, 200, 20, 32], [990, 500, 40, 40], "far", [1, 2, 3]]
+    zeros = np.zeros_like(anomaly)
+
+    def seen(boxes: list[Any], anomaly: np.ndarray = zeros) -> np.ndarray:
+        meta = {"objects": [{"box": box} for box in boxes]}
+        return close(Sample("k", image, anomaly, zeros, meta=meta), (128, 64))
+
+    # 32 of 512 rows: 64 rows and 128 columns around its middle at (510, 216)
+    np.testing.assert_array_equal(seen(boxes), image[184:248, 446:574])
+    np.testing.assert_array_equal(seen([]), seen([[0, 0, 1024, 512]]))
+    np.testing.assert_array_equal(seen([], anomaly), seen(boxes))
+    # In a corner the view ends where the picture does, and a tiny object is enlarged.
+    assert seen([[1020, 508, 4, 4]]).shape == (64, 128, 3)
+    assert seen([[1020, 508, 4, 4]])[-1, -1].tolist() == [255, 255, 0]
+    assert len(np.unique(seen([[1020, 508, 4, 4]])[..., 1])) <= 5
 
 
 def test_a_sheet_and_a_page_are_written(make_set: Any, tmp_path: Path) -> None:
