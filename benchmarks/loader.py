@@ -16,6 +16,7 @@ import cv2
 import torch
 
 from shards.config import resolve
+from shards.reader import ShardSet
 from shards.stream import EpochSampler, stream
 from train.config import TrainConfig
 from train.data import TrainingPool, collate
@@ -47,7 +48,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     overrides = [f"{name}={value}" for name in ("size", "crop") if (value := getattr(options, name))]
     config = resolve(TrainConfig, overrides=[text.replace("size=", "input_size=") for text in overrides])
-    size = config.input_size or native_input(options.shards)
+    size = config.input_size or native_input([ShardSet(folder) for folder in options.shards])
     extras = [name for name in options.extras.split(",") if name]
     cost = 0.0
     for folder in options.shards:
