@@ -17,6 +17,7 @@ enriched set is a recipe over another set: keys, resuming and records are those 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +35,7 @@ from shards.layouts.problem import Problem
 from shards.manifest import MANIFEST, Manifest
 from shards.reader import ShardSet
 from shards.resize import resize_labels
-from shards.rows import read_rejects
+from shards.rows import is_record, read_rejects
 from shards.sample import EXTRAS, Sample
 
 SWAPPED: Final = "swapped"
@@ -173,6 +174,9 @@ class Enriched:
         """The maps beside it; BadInput where the set lacks the sample."""
         sample, seen = self._seen(index)
         meta = {name: value for name, value in sample.meta.items() if name != "pixels"}
+        if is_record(meta) and "objects" in meta:
+            height, width = sample.anomaly.shape
+            meta["objects"] = [_resized(item, (width, height), self.config.size) for item in meta["objects"]]
         nothing = np.zeros(scene.size[::-1], bool)
         return Change(meta, relabel=Relabel(nothing, {name: seen[name] for name in EXTRAS}))
 
@@ -188,6 +192,27 @@ class Enriched:
             self.last.key = key
         assert self.last.found is not None
         return self.last.found
+
+
+def _resized(item: Mapping[str, Any], before: tuple[int, int], after: tuple[int, int]) -> dict[str, Any]:
+    """What is on record of an object, in pixels of a picture of another size.
+
+    Args:
+        item: with ``box`` (x, y, width, height) and ``pixels`` where they are known. The box becomes the smallest one
+            of whole pixels around it; how many pixels are seen is scaled with the picture's area, not counted again.
+        before: (width, height) that they belong to.
+        after: the new one.
+    """
+    told = dict(item)
+    across, down = after[0] / before[0], after[1] / before[1]
+    if "box" in told:
+        x, y, width, height = told["box"]
+        left, top = math.floor(x * across), math.floor(y * down)
+        right, bottom = min(after[0], math.ceil((x + width) * across)), min(after[1], math.ceil((y + height) * down))
+        told["box"] = [left, top, max(0, right - left), max(0, bottom - top)]
+    if told.get("pixels"):
+        told["pixels"] = max(1, round(told["pixels"] * across * down))
+    return told
 
 
 class _Last:

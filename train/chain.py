@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -37,6 +37,9 @@ from train.networks.imagenet import load_imagenet
 from train.networks.weights import load_recorded, save_weights, weights_sha256
 from train.start import starting_segmenter
 from train.uncertainty import VGG19_WEIGHTS, Normalise, distance_map, entropy_map, halving_weights, perceptual_map
+
+PUBLISHED_SIZE: Final = (512, 256)
+"""(width, height) at which SynBoost and MGCDA compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,7 @@ def make_chain(
 
 def chain_from(
     *,
-    size: tuple[int, int],
+    size: tuple[int, int] | None = None,
     checkpoint: Path | None = None,
     segmenter: str | None = None,
     weights: Path | None = None,
@@ -189,7 +192,7 @@ def chain_from(
     """The chain that the words of a command describe.
 
     Args:
-        size: (width, height) of all maps.
+        size: (width, height) of all maps; that which the generator was trained at, or `PUBLISHED_SIZE`, without it.
         checkpoint: a RUN folder of a segmenter,
         segmenter: or a network's name,
         weights: with its weight file.
@@ -208,15 +211,19 @@ def chain_from(
     where = choose_device(device)
     network, built, _, saw = starting_segmenter(checkpoint, segmenter, weights)
     if [generator, diffusers, pictures].count(None) != 2:
-        raise UserError("Say what paints the resynthesis: one of --generator RUN, --diffusers DIR, --pictures DIR.")
+        raise UserError(
+            "Say what paints the resynthesis, by exactly one of --generator RUN, --diffusers DIR, --pictures DIR."
+        )
     painter: Generator
     if generator is not None:
         painter = Spade.of_run(generator, where)
+        size = size or painter.trained_size
     elif diffusers is not None:
         painter = Diffusers(diffusers, where)
     else:
         assert pictures is not None
         painter = Pictures(pictures)
+    size = size or PUBLISHED_SIZE
     painter.check_size(size)
     info = SegmenterInfo(network=built, input_size=network.input_size, sha256=weights_sha256(network), saw=saw)
     return make_chain(

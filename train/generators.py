@@ -90,6 +90,11 @@ class Spade:
             )
         return cls(network, SpadeInfo(network=info.network, sha256=weights_sha256(network)), device)
 
+    @property
+    def trained_size(self) -> tuple[int, int]:
+        """(width, height) of the pictures that it learnt to paint."""
+        return self._network.input_size
+
     @torch.inference_mode()
     def paint(self, semantic: UInt8[np.ndarray, "h w"], key: str) -> UInt8[np.ndarray, "h w 3"]:
         """Paint; `key` does not matter."""

@@ -38,6 +38,8 @@ from train.methods import METHODS
 from train.methods.base import Task
 from train.ranks import rank
 
+OWN = (RESUME, "checkpoint.", "log.", "tensorboard", "chain", ".")
+"""How names begin that a run may leave behind before its first checkpoint."""
 LARGEST_INPUT = 1024
 """Widest input that a segmenter gets by itself, in pixels; Cityscapes frames are halved to it."""
 
@@ -142,12 +144,16 @@ def check_out(out: Path) -> None:
     """See early that a run can be written, or gone on with, at `out`.
 
     Raises:
-        UserError: it is a file, or holds an unfinished run that lost what it needs to go on.
+        UserError: it is a file, holds an unfinished run that lost what it needs to go on, or something else.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"--out must be a folder, {out} is a file.")
     if (out / INFO).is_file() and not read_info(out).finished and not (out / RESUME).is_file():
         raise UserError(f"The unfinished run in {out} cannot go on without its {RESUME}; choose another --out.")
+    strangers = [] if (out / INFO).is_file() or not out.is_dir() else [path.name for path in sorted(out.iterdir())]
+    strangers = [name for name in strangers if not name.startswith(tuple(OWN))]
+    if strangers:
+        raise UserError(f"{out} holds something else ({strangers[0]}); choose another --out.")
 
 
 def check_anomalies(sets: Sequence[ShardSet | DeltaSet]) -> None:

@@ -143,8 +143,11 @@ def common_chain(folders: Sequence[Path]) -> ChainInfo:
             )
         chains.append(read_chain(folder / FOLDER))
     for folder, chain in zip(folders, chains, strict=True):
-        if _alike(chain) != _alike(chains[0]):
-            raise UserError(f"{folders[0]} and {folder} were enriched by different chains; enrich both alike.")
+        mine, first = (_alike(one).model_dump() for one in (chain, chains[0]))
+        differing = [name.removesuffix("_sha256") for name in first if mine[name] != first[name]]
+        if differing:
+            what = ", ".join(dict.fromkeys(differing))
+            raise UserError(f"{folders[0]} and {folder} were enriched with another {what}: enrich both alike.")
     return chains[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -109,12 +110,13 @@ def network(
         raise UserError("--stride is the step between the windows of --tile, which is missing.")
     import torch
 
+    from train.checkpoint import read_info
     from train.predictor import predictor_from
     from train.views import STRIDE, Views
 
     if threads is not None:
         torch.set_num_threads(threads)
-    return predictor_from(
+    predictor = predictor_from(
         checkpoint=checkpoint,
         segmenter=segmenter,
         weights=weights,
@@ -128,6 +130,9 @@ def network(
             precision=precision,
         ),
     )
+    if checkpoint is not None and not (info := read_info(checkpoint)).finished:
+        print(f"Warning: the run in {checkpoint} is at step {info.step} of {info.steps}.", file=sys.stderr)
+    return predictor
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -28,7 +28,14 @@ Vgg19 = Annotated[
     Path | None,
     typer.Option("--vgg19", metavar="FILE", help="ImageNet weights, for generator and perceptual difference."),
 ]
-Rows = Annotated[list[str] | None, typer.Option("--row", metavar="KEY", help="Only these rows; may be repeated.")]
+Rows = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--row",
+        metavar="KEY",
+        help="Only these: voidclass, anomalymix, mix, oda, fda, dls, pcl, cpcl, cacl; may be repeated.",
+    ),
+]
 Jobs = Annotated[
     int | None,
     typer.Option(min=1, help="Rows at a time, each on one thread where several; default: 2 (toy), or 1."),
@@ -135,7 +142,10 @@ def reproduce(
         name = signal.Signals(runner.signal).name
         print(f"Stopped by {name}; the same command goes on from there.", file=sys.stderr)
         raise typer.Exit(128 + runner.signal) from None
-    notes = [*chosen.notes(settings), *verdicts(runner, range(seeds))]
+    compared = verdicts(runner, range(seeds))
+    if not compared and {*chosen.versus} <= {row.key for row in picked}:
+        compared = [f"Whether {chosen.versus[0]} beats {chosen.versus[1]} by more than seeds vary takes two --seeds."]
+    notes = [*chosen.notes(settings), *compared]
     grid = table_of(runner, picked, range(seeds), notes=notes)
     write_atomically(out / "table.md", markdown([grid]).encode())
     console().print(Shown(grid))

@@ -50,9 +50,16 @@ def enrich(
     ] = None,
     pictures: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Or pictures made elsewhere, <sample key>.png; for training alone."),
+        typer.Option(metavar="DIR", help="Or pictures made elsewhere, KEY.png for each sample; for training alone."),
     ] = None,
-    size: Annotated[str, typer.Option("--size", metavar="WxH", help="Of all that is stored.")] = "512x256",
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size",
+            metavar="WxH",
+            help="Of all that is stored, in multiples of 32; default: as the generator was trained, else 512x256.",
+        ),
+    ] = None,
     features: Features = None,
     vgg: VggFile = None,
     normalise: Annotated[
@@ -71,7 +78,7 @@ def enrich(
     """
     check_file(weights, "--weights")
     check_file(vgg, "--vgg")
-    wanted = parse_size(size)
+    wanted = parse_size(size) if size else None
     import torch
 
     from anomsynth.commands.summary import print_summary
@@ -106,7 +113,7 @@ def enrich(
         strict=strict,
     )
     chain.save(out / FOLDER)
-    print_summary(summary, size)
+    print_summary(summary, f"{chain.size[0]}x{chain.size[1]}")
 
 
 @training.app.command("resynthesis")

@@ -124,7 +124,7 @@ def notes(settings: Settings) -> list[str]:
     seen = "VGG16" if settings.vgg16 else "the segmenter"
     difference = "VGG19" if settings.vgg19 else "the segmenter"
     toy = ["Drawn by the tool: not comparable with the published figures."] if settings.toy else []
-    words = f", {' '.join(TOY).replace('--set ', '')}" if settings.toy else ""
+    words = ", learning rate 1e-3, 10 steps of warm-up, gradients clipped at 5" if settings.toy else ""
     return [
         *toy,
         f"Ours: features of {seen}, perceptual difference of {difference}, width {settings.width:g}, pictures of "

@@ -76,6 +76,7 @@ class Runner:
     def _run(self, rows: Sequence[Row], seeds: Sequence[int]) -> None:
         stages = [stage for stage in self.suite.prepare(self.out, self.settings) if not self.is_done(stage)]
         for stage in track(stages, "preparing", total=len(stages), unit="stages"):
+            print(f"{stage.name}: what it says is in {self.out / LOGS / stage.name}.txt", file=sys.stderr)
             self.do(stage)
         # Seed by seed, so that a whole table is there early.
         tasks = [(row, seed) for seed in seeds for row in rows if not self.has(row, seed)]

@@ -104,6 +104,8 @@ def _overview(manifest: Manifest, counts: Statistics) -> str:
 
 def _source(source: dict[str, object]) -> str:
     words = [f"{_cell(str(source[word]))}" for word in ("dataset", "split") if word in source]
+    if not words and "sha256" in source:  # another set
+        words = [f"the set whose manifest.json has the SHA-256 {_cell(str(source['sha256'])[:12])}..."]
     files = source.get("files")
     return ", ".join([*words, *([f"{files:,} files"] if isinstance(files, int) else [])])
 
@@ -271,6 +273,14 @@ def _enriching(manifest: Manifest) -> str:
     """Of a set that was made of another one, whose card tells how that one was built."""
     source = manifest.sources["shards"].get("sha256", "")
     width, height = manifest.config.get("size", ("W", "H"))
+    chain = manifest.config.get("chain", {})
+    kind = chain.get("generator", {}).get("kind", "spade")
+    painter = {"diffusers": "--diffusers PIPELINE", "pictures": "--pictures PICTURES"}.get(
+        kind, "--generator GENERATOR"
+    )
+    words = [f"anomsynth enrich SHARDS --checkpoint SEGMENTER {painter}", f"--size {width}x{height}"]
+    words += [f"--features {features} --vgg VGG" for features in [chain.get("features")] if features == "vgg19"]
+    words += [f"--normalise {how}" for how in [chain.get("normalise")] if how not in (None, "max")]
     return f"""## Making it again
 
 Each sample of another set was enriched with what a segmenter and a generator make of it; `chain/chain.json` describes
@@ -278,8 +288,18 @@ both, and `chain/` holds their weights. With that set (the SHA-256 of its manife
 networks and the same versions ({_versions(manifest)}) the same kind of processor gives the same bytes:
 
 ```console
-$ anomsynth enrich SHARDS --checkpoint SEGMENTER --generator GENERATOR --size {width}x{height} --out enriched
-```"""
+$ {" ".join(words)} --out enriched
+```
+
+(or `--segmenter NAME --weights FILE` in place of `--checkpoint`). Beside each picture, at the same size, lie
+
+| member | what it holds |
+| --- | --- |
+| `KEY.predicted.png` | what the segmenter says: trainIds 0 to 18; wrong ones on purpose where labels were swapped |
+| `KEY.synthesis.png` | RGB, painted from that by the generator |
+| `KEY.entropy.png` | softmax entropy of the segmenter, 0 to 255 |
+| `KEY.distance.png` | how little its most probable class leads the second one, 0 to 255 |
+| `KEY.perceptual.png` | how far picture and synthesis differ in the features of a network, 0 to 255 |"""
 
 
 def _versions(manifest: Manifest) -> str:

@@ -49,7 +49,8 @@ def page(manifest: Manifest, filters: Filters, passing: int, tiles: Sequence[Til
     said = filters.describe()
     shown = f"Shown: {len(tiles)} of {plural(passing, 'sample')}{f' with {said}' if said else ''}."
     cards = "\n".join(map(_card, tiles))
-    names = [name for name, _ in tiles[0].views]
+    names = list(dict.fromkeys(name for tile in tiles for name, _ in tile.views))
+    columns = 4 if "before" in names else 3
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{html.escape(manifest.recipe)}: contact sheet</title>
@@ -57,7 +58,7 @@ def page(manifest: Manifest, filters: Filters, passing: int, tiles: Sequence[Til
 :root {{ color-scheme: light dark; }}
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1400px; padding: 0 1rem; }}
 .grid {{ display: grid; gap: 1.5rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 640px), 1fr)); }}
-figure {{ margin: 0; }} .views {{ display: grid; grid-template-columns: repeat({len(names)}, 1fr); gap: 4px; }}
+figure {{ margin: 0; }} .views {{ display: grid; grid-template-columns: repeat({columns}, 1fr); gap: 4px; }}
 img {{ width: 100%; display: block; border-radius: 3px; }}
 figcaption {{ white-space: pre-line; font-variant-numeric: tabular-nums; }}
 details pre {{ overflow-x: auto; font-size: 12px; }} .key {{ color: rgb{ANOMALY_COLOR}; font-weight: 600; }}
@@ -65,7 +66,7 @@ details pre {{ overflow-x: auto; font-size: 12px; }} .key {{ color: rgb{ANOMALY_
 <h1>{html.escape(manifest.recipe)}</h1>
 <p>{plural(manifest.samples, "sample")} in {plural(len(manifest.shards), "shard")}, seed {manifest.seed}.
 Pixels: {html.escape(shares)}. Rejected inputs: {html.escape(rejects)}. {html.escape(shown)}</p>
-<p>From left to right: {_legend(names)}.</p>
+<p>Line by line: {_legend(names)}.</p>
 {trouble}<div class="grid">
 {cards}
 </div></html>
@@ -79,9 +80,15 @@ def _legend(names: Sequence[str]) -> str:
         "image": "the sample",
         "labels": 'its anomaly labels (<span class="key">tinted and outlined: anomaly</span>, dark stripes: ignored)',
         "semantic": "its semantic labels in the Cityscapes colours (black: ignored)",
-        "close": "its smallest object close by",
+        "predicted": "what the segmenter says, wrong on purpose where labels were swapped",
+        "synthesis": "what the generator paints from that",
+        "entropy": "how unsure the segmenter is (white: most)",
+        "distance": "how little its best class leads (white: least)",
+        "perceptual": "how far photograph and painting differ (white: most)",
+        "swapped": "the wrong names of swapped instances",
+        "close": "its smallest anomaly close by",
     }
-    return "; ".join(words[name] for name in names)
+    return "; ".join(words.get(name, name) for name in names)
 
 
 def _card(tile: Tile) -> str:

@@ -11,11 +11,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from shards.labels import ANOMALY, IGNORE, semantic_colors
-from shards.sample import Sample
+from shards.sample import EXTRAS, Sample
 
 ANOMALY_COLOR: Final = (255, 80, 30)
 _SEEN: Final = 0.1
 """Share of a reduced pixel from which on it shows the anomaly: small ones must not vanish."""
+_SPECK: Final = 1e-3
+_CLASSES: Final = frozenset({"predicted", "swapped"})
+"""Extras that hold trainIds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def tile(sample: Sample, before: UInt8[np.ndarray, "H W 3"] | None, width: int) 
 
     Returns:
         With a frame: frame, outlined sample, labels, semantic map; without: sample, labels, semantic map. Behind them
-        its smallest object close by.
+        whatever else is stored beside it, and its smallest anomaly close by, where it has one.
     """
     share = 100 * float((sample.anomaly == ANOMALY).mean())
     small = reduced(sample, width)
@@ -57,7 +60,9 @@ def tile(sample: Sample, before: UInt8[np.ndarray, "H W 3"] | None, width: int) 
         frame = np.asarray(cv2.resize(before, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         around = cv2.dilate((small.anomaly == ANOMALY).astype(np.uint8), np.ones((3, 3), np.uint8))
         views[:0] = [("before", frame), ("after", _outlined(small.image.copy(), around > 0))]
-    views.append(("close", close(sample, (width, height))))
+    views += [(name, extra_view(name, extra, (width, height))) for name, extra in _in_order(sample.extras)]
+    near = close(sample, (width, height))
+    views += [] if near is None else [("close", near)]
     names = ", ".join(str(item.get("category", "?")) for item in sample.meta.get("objects", []))
     if not names:  # anomalies that were in the frame
         names = "void objects" if share else "no anomaly"
@@ -66,12 +71,36 @@ def tile(sample: Sample, before: UInt8[np.ndarray, "H W 3"] | None, width: int) 
     return Tile(sample.key, caption, tuple(views), sample.meta)
 
 
-def close(sample: Sample, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
-    """The surroundings of a sample's smallest object, at most twice as wide and high; small ones are enlarged.
+def extra_view(name: str, extra: np.ndarray, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    """A map that is stored beside a sample: classes in their colours, pictures as they are, doubt in greys.
 
     Args:
-        sample: at full size. Without objects, its anomalies count as one; without any, all of it is shown.
+        name: of the extra.
+        extra: (H, W) or (H, W, 3) uint8.
         size: (width, height) of the view.
+    """
+    if name in _CLASSES:
+        small = cv2.resize(extra, size, interpolation=cv2.INTER_NEAREST)
+        return semantic_colors(np.asarray(small, np.uint8))
+    small = np.asarray(cv2.resize(extra, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return small if small.ndim == 3 else np.repeat(small[..., None], 3, axis=2)
+
+
+def _in_order(extras: Mapping[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
+    """As an enriched sample is thought of; others behind them."""
+    names = [name for name in EXTRAS if name in extras]
+    return [(name, extras[name]) for name in (*names, *sorted(extras.keys() - set(names)))]
+
+
+def close(sample: Sample, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"] | None:
+    """The surroundings of a sample's smallest anomaly, at most twice as wide and high; small ones are enlarged.
+
+    Args:
+        sample: at full size. Without objects on record, the smallest connected anomaly that is no speck is shown.
+        size: (width, height) of the view.
+
+    Returns:
+        The view; None where there is no anomaly.
     """
     height, width = sample.anomaly.shape
     boxes = [item.get("box") for item in sample.meta.get("objects", [])]
@@ -83,16 +112,24 @@ def close(sample: Sample, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
         and all(type(side) is int and side >= 0 for side in box)
         and 0 < box[2] <= width - box[0]
         and 0 < box[3] <= height - box[1]
-    ]
-    if not inside and (sample.anomaly == ANOMALY).any():
-        inside = [list(cv2.boundingRect((sample.anomaly == ANOMALY).astype(np.uint8)))]
-    left, top, across, down = min(inside, key=lambda box: box[2] * box[3], default=[0, 0, width, height])
+    ] or _connected(sample)
+    if not inside:
+        return None
+    left, top, across, down = min(inside, key=lambda box: box[2] * box[3])
     scale = min(1.0, 2 * max(across / width, down / height))
     wide, high = max(1, round(scale * width)), max(1, round(scale * height))
     x = min(max(0, left + across // 2 - wide // 2), width - wide)
     y = min(max(0, top + down // 2 - high // 2), height - high)
     how = cv2.INTER_AREA if wide > size[0] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(sample.image[y : y + high, x : x + wide], size, interpolation=how), np.uint8)
+
+
+def _connected(sample: Sample) -> list[list[int]]:
+    """Boxes of connected anomalies; those of under a thousandth of the picture only where there is no other."""
+    _, _, found, _ = cv2.connectedComponentsWithStats((sample.anomaly == ANOMALY).astype(np.uint8))
+    boxes = [(box[:4].tolist(), int(box[4])) for box in found[1:]]
+    large = [box for box, pixels in boxes if pixels >= _SPECK * sample.anomaly.size]
+    return large or [box for box, _ in boxes]
 
 
 def reduced(sample: Sample, width: int) -> Sample:

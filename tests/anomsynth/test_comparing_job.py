@@ -175,7 +175,7 @@ def test_bad_input_of_mgcda_is_one_sentence_and_leaves_nothing(run: Run, job: Pa
     both = ("--voidclass", job / "void-rich", "--anomalymix")
     for sentence, words in {
         "mix is not enriched: `anomsynth enrich": (*both, job / "mix"),
-        "were enriched by different chains; enrich both alike.": (*both, job / "larger"),
+        "were enriched with another size: enrich both alike.": (*both, job / "larger"),
         "There is no chain/chain.json in": (*both, job / "bare"),
         "data=multi-domain needs at least two domains, got voidclass": both[:2],
         "fda needs data=multi-domain": (*both, job / "mix-rich", "--data", "mix", "--fda"),

@@ -12,12 +12,13 @@ from pipelines.engine import build
 from pipelines.enrich import Enriched
 from pipelines.rebuild import rebuilder
 from pipelines.recipe import Sources, make
+from pipelines.recipes.anomalymix import AnomalyMix, AnomalyMixConfig
 from pipelines.recipes.voidclass import VoidClass, VoidClassConfig
 from shards.config import resolve
 from shards.errors import UserError
 from shards.manifest import read_manifest
 from shards.reader import ShardSet
-from shards.rows import read_rejects
+from shards.rows import read_rejects, read_rows
 from shards.sample import EXTRAS
 from shards.verify import verify
 
@@ -115,9 +116,49 @@ def test_what_the_set_lacks_is_lacking(make_cityscapes: Any, tmp_path: Path) -> 
     assert len(reasons) == 1
 
 
+def test_objects_are_on_record_in_the_new_pixels(sources: Sources, tmp_path: Path) -> None:
+    build(AnomalyMix.open(AnomalyMixConfig(min_area=0), sources), tmp_path / "plain")
+    build(Enriched.open(tmp_path / "plain", PlainChain()), tmp_path / "out")
+    seen = 0
+    for old, new, sample in zip(
+        read_rows(tmp_path / "plain"), read_rows(tmp_path / "out"), ShardSet(tmp_path / "out"), strict=True
+    ):
+        for before, after in zip(old["objects"], new["objects"], strict=True):
+            x, y, width, height = before["box"]
+            left, top, across, down = after["box"]
+            # A quarter of the size: the smallest whole pixels around it
+            assert (left, top) == (x // 4, y // 4)
+            assert (left + across, top + down) == (-(-(x + width) // 4), -(-(y + height) // 4))
+            assert left + across <= 32
+            assert top + down <= 16
+            assert after["pixels"] == max(1, round(before["pixels"] / 16))
+            assert {k: v for k, v in after.items() if k not in ("box", "pixels")} == {
+                k: v for k, v in before.items() if k not in ("box", "pixels")
+            }
+            seen += 1
+        assert sample.meta["objects"] == new["objects"]
+    assert seen
+    assert verify(tmp_path / "out").problems == ()
+
+
+def test_the_card_tells_how_it_was_enriched(sources: Sources, tmp_path: Path) -> None:
+    build(VoidClass.open(VoidClassConfig(), sources), tmp_path / "plain")
+    chain = PlainChain()
+    chain.describe = {"generator": {"kind": "pictures"}, "normalise": "range", "features": "vgg19"}
+    build(Enriched.open(tmp_path / "plain", chain), tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert (
+        "anomsynth enrich SHARDS --checkpoint SEGMENTER --pictures PICTURES --size 32x16 --features vgg19 --vgg VGG "
+        "--normalise range --out enriched"
+    ) in card
+    assert "`KEY.perceptual.png`" in card
+    assert "anomsynth build" not in card.split("## Making it again")[1]
+    assert "the set whose manifest.json has the SHA-256" in card
+    assert "## Building it again" in (tmp_path / "plain" / "README.md").read_text()
+
+
 def test_delta_sets_are_refused(sources: Sources, tmp_path: Path) -> None:
     from pipelines.coding import Packing
-    from pipelines.recipes.anomalymix import AnomalyMix, AnomalyMixConfig
 
     build(AnomalyMix.open(AnomalyMixConfig(min_area=0), sources), tmp_path / "delta", packing=Packing(layout="delta"))
     with pytest.raises(UserError, match="materialize"):

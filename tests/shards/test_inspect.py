@@ -71,18 +71,35 @@ def test_the_smallest_object_is_seen_close_by() -> None:
     boxes = [[0, 0, 300, 300], [500, 200, 20, 32], [990, 500, 40, 40], "far", [1, 2, 3]]
     zeros = np.zeros_like(anomaly)
 
-    def seen(boxes: list[Any], anomaly: np.ndarray = zeros) -> np.ndarray:
+    def seen(boxes: list[Any], anomaly: np.ndarray = zeros) -> Any:
         meta = {"objects": [{"box": box} for box in boxes]}
         return close(Sample("k", image, anomaly, zeros, meta=meta), (128, 64))
 
     # 32 of 512 rows: 64 rows and 128 columns around its middle at (510, 216)
     np.testing.assert_array_equal(seen(boxes), image[184:248, 446:574])
-    np.testing.assert_array_equal(seen([]), seen([[0, 0, 1024, 512]]))
+    assert seen([]) is None
+    np.testing.assert_array_equal(seen([], anomaly), seen(boxes))
+    anomaly[300:420, 20:800] = 1  # larger than the first one
+    anomaly[10, 10] = 1  # a speck
     np.testing.assert_array_equal(seen([], anomaly), seen(boxes))
     # In a corner the view ends where the picture does, and a tiny object is enlarged.
     assert seen([[1020, 508, 4, 4]]).shape == (64, 128, 3)
     assert seen([[1020, 508, 4, 4]])[-1, -1].tolist() == [255, 255, 0]
     assert len(np.unique(seen([[1020, 508, 4, 4]])[..., 1])) <= 5
+
+
+def test_what_is_stored_beside_a_sample_is_seen() -> None:
+    maps = {"predicted": np.zeros((32, 64), np.uint8), "entropy": np.full((32, 64), 7, np.uint8)}
+    maps |= {"synthesis": np.full((32, 64, 3), (1, 2, 3), np.uint8), "another": np.full((32, 64), 9, np.uint8)}
+    views = dict(tile(replace(sample(), extras=maps), None, 16).views)
+    assert list(views) == [
+        "image", "labels", "semantic", "predicted", "synthesis", "entropy", "another", "close",
+    ]  # fmt: skip
+    assert all(view.shape == (8, 16, 3) for view in views.values())
+    assert views["predicted"][0, 0].tolist() == [128, 64, 128]  # road
+    assert views["synthesis"][0, 0].tolist() == [1, 2, 3]
+    assert views["entropy"][0, 0].tolist() == [7, 7, 7]
+    assert "close" not in dict(tile(replace(sample(), anomaly=np.zeros((32, 64), np.uint8)), None, 16).views)
 
 
 def test_a_sheet_and_a_page_are_written(make_set: Any, tmp_path: Path) -> None:

@@ -321,8 +321,15 @@ def test_sets_that_do_not_fit_are_one_sentence_and_leave_nothing(
     out, void = tmp_path / "run", [enriched / "void"]
     refused("set is not enriched: `anomsynth enrich", {"voidclass": void, "anomalymix": [tiny_shards]}, out)
     other = make_enriched(tmp_path / "other", untrained(1), [make_sample(0)])
-    refused("were enriched by different chains", {"voidclass": void, "anomalymix": [other]}, out)
-    refused("were enriched by different chains", {"a": void, "b": [enriched / "mix"]}, out, val_shards=[other])
+    refused(
+        "were enriched with another segmenter, generator: enrich", {"voidclass": void, "anomalymix": [other]}, out
+    )
+    refused(
+        "were enriched with another segmenter, generator: enrich",
+        {"a": void, "b": [enriched / "mix"]},
+        out,
+        val_shards=[other],
+    )
     refused(
         r"enriched at 64x32, so input_size cannot be 128x64",
         {"a": void, "b": [enriched / "mix"]},

@@ -65,6 +65,6 @@ def _download(name: str) -> dict[str, Tensor]:
         return dict(weights.get_state_dict(progress=False, check_hash=True))
     except (URLError, OSError, RuntimeError) as error:
         raise UserError(
-            f"The ImageNet weights of {name} could not be downloaded from {weights.url} ({error}): give them as a "
-            "file, or take the segmenter's features."
+            f"The ImageNet weights of {name} could not be downloaded from {weights.url} ({error}): give them "
+            "by --vgg FILE, or take the segmenter's features."
         ) from error
