@@ -102,7 +102,8 @@ def fit(
     device, steps = own_device(machine.device), info.steps
 
     # Model: what learns, what stays
-    network = network.to(device).to(memory_format=torch.channels_last)
+    layout = memory_layout(device, machine)
+    network = network.to(device).to(memory_format=layout)
     start = {name: tensor.clone() for name, tensor in network.state_dict().items()} if method.finish else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(info.seed, "prepare").integers(2**62)))
@@ -113,7 +114,7 @@ def fit(
     # Resume
     resume = load_resume(run, info)
     for name, module in task.modules.items():
-        task.modules[name] = check_batch_norm(module, device).to(device).to(memory_format=torch.channels_last)
+        task.modules[name] = check_batch_norm(module, device).to(device).to(memory_format=layout)
     if resume is not None:
         restore(resume, task, average)
         info = info.model_copy(update={"step": resume.info.step, "rejected": resume.info.rejected})
@@ -233,6 +234,16 @@ def fit(
         data_wait=log.waited,
         signal=signal,
     )
+
+
+def memory_layout(device: torch.device, machine: Machine) -> torch.memory_format:
+    """Channels last, which convolutions like best.
+
+    Not for compiled modules on the CPU: PyTorch 2.15 traces backward passes there with other strides than the
+    convolutions then have, and a view in the backward pass of an instance norm fails.
+    """
+    traced = machine.compile is not None and device.type == "cpu"
+    return torch.contiguous_format if traced else torch.channels_last
 
 
 def learning_parameters(task: Task) -> dict[str, list[nn.Parameter]]:
