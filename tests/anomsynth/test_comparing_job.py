@@ -173,6 +173,8 @@ def test_bad_input_of_mgcda_is_one_sentence_and_leaves_nothing(run: Run, job: Pa
     shutil.rmtree(job / "bare" / "chain")
     assert read_manifest(job / "larger").config["size"] == [128, 64]
     both = ("--voidclass", job / "void-rich", "--anomalymix")
+    remote = run("train", "mgcda", "--voidclass", "memory://void-rich", "--out", job / "none")
+    assert "Enriched sets lie in folders of this machine, and memory://void-rich is a URL" in remote.err
     for sentence, words in {
         "mix is not enriched: `anomsynth enrich": (*both, job / "mix"),
         "were enriched with another size: enrich both alike.": (*both, job / "larger"),

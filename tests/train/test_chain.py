@@ -244,6 +244,8 @@ def test_a_chain_of_two_runs(runs: Path) -> None:
     assert (chain.info.segmenter.saw, chain.info.segmenter.input_size) == (info.saw, SIZE)
     assert isinstance(chain.generator, Spade)
     assert chain.look(picture())["synthesis"].shape == (32, 64, 3)
+    native = chain_from(checkpoint=runs / "segmenter", generator=runs / "generator", device="cpu")
+    assert native.size == chain.generator.trained_size == load_run(runs / "generator")[1].input_size
 
 
 def test_words_that_make_no_chain_are_one_sentence(runs: Path, tmp_path: Path) -> None:
@@ -252,7 +254,7 @@ def test_words_that_make_no_chain_are_one_sentence(runs: Path, tmp_path: Path) -
     }  # fmt: skip
     for match, change in {
         "either --checkpoint RUN, or --segmenter": {"checkpoint": None},
-        "what paints the resynthesis: one of": {"generator": None},
+        "what paints the resynthesis, by exactly one of": {"generator": None},
         "one of --generator RUN, --diffusers DIR, --pictures DIR": {"pictures": tmp_path},
         "at step 1 of 2; finish it first": {"generator": runs / "generator-half"},
         "is at step 1 of 2; finish it": {"checkpoint": runs / "segmenter-half"},

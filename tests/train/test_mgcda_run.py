@@ -21,13 +21,14 @@ from shards.errors import UserError
 from shards.sample import EXTRAS, Sample
 from train.chain import Chain, load_chain
 from train.chain_info import read_chain
-from train.checkpoint import load_run, read_info
+from train.checkpoint import CheckpointInfo, load_run, read_info
 from train.comparing import ComparingPredictor
 from train.data import TrainingPool
 from train.feed import Feed
 from train.loop import RunSummary
 from train.machine import Machine
 from train.methods.mgcda import MgcdaConfig
+from train.methods.mgcda import prepare as prepare_mgcda
 from train.methods.resynthesis import ResynthesisConfig
 from train.methods.resynthesis import prepare as prepare_resynthesis
 from train.networks import build_network
@@ -35,6 +36,7 @@ from train.networks.dissimilarity import network_inputs
 from train.networks.features import VGGFeatures
 from train.networks.resynthesis import SpadeGenerator
 from train.predictor import predictor_from
+from train.run import fields_of_streams
 from train.run_mgcda import train_mgcda
 from train.run_resynthesis import train_resynthesis
 
@@ -382,6 +384,38 @@ def test_weights_that_do_not_fit_are_one_sentence_and_leave_nothing(enriched: Pa
     shutil.copytree(enriched / "void", tmp_path / "void")
     shutil.copy(enriched / "void" / "chain" / "generator.safetensors", tmp_path / "void/chain/segmenter.safetensors")
     refused("does not hold weights of LiteFPN", {"a": [tmp_path / "void"], "b": [enriched / "mix"]}, out)
+
+
+def test_vgg_of_another_width_needs_weights(enriched: Path, tmp_path: Path) -> None:
+    domains = {"a": [enriched / "void"], "b": [enriched / "mix"]}
+    refused("VGG16 fit width 1, got 0.125: leave --width away", domains, tmp_path / "run", features="vgg16")
+
+
+def test_other_rates_for_the_features_and_repeats_over_all_streams(enriched: Path, tmp_path: Path) -> None:
+    config = MgcdaConfig(steps=1, batch=2, anchors=5, encoder_lr=0.25, repeat=(3, 1, 2))
+    size = (64, 32)
+    streams = [[enriched / "void", enriched / "third"], [enriched / "mix"]]
+    pools = [
+        TrainingPool(sets, fields, input_size=size, seed=0, extras=EXTRAS)
+        for sets, fields in zip(streams, fields_of_streams(config, streams), strict=True)
+    ]
+    assert [len(pool) for pool in pools] == [8 * (3 + 1), 8 * 2]
+    with pytest.raises(UserError, match=r"one number for each of the 3 shard sets, got \[1, 2\]"):
+        fields_of_streams(config.model_copy(update={"repeat": (1, 2)}), streams)
+    network = build_network("dissimilarity", **read_info_of(enriched, tmp_path).network.options)
+    task = prepare_mgcda(network, config, pools)
+    slow = {
+        one for group in task.optimizers["network"].param_groups if group["factor"] == 0.25 for one in group["params"]
+    }
+    assert slow == set(network.encoder.features.parameters())
+    assert {group["factor"] for group in task.optimizers["network"].param_groups} == {0.25, 1.0}
+    with pytest.raises(ValueError, match="a generator has no encoder"):
+        ResynthesisConfig(encoder_lr=0.5)
+
+
+def read_info_of(enriched: Path, folder: Path) -> CheckpointInfo:
+    learn(enriched, folder / "one", steps=1)
+    return read_info(folder / "one")
 
 
 def test_another_run_is_refused_and_keeps_its_chain(

@@ -277,6 +277,10 @@ def test_wrong_commands_are_one_sentence(tiny_shards: Path, tmp_path: Path) -> N
         segmenter(tmp_path / "nowhere", tmp_path / "run")
     with pytest.raises(UserError, match="no shard set at"):
         segmenter(tiny_shards, tmp_path / "run", val_shards=[tmp_path / "nowhere"])
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.jpg").touch()
+    with pytest.raises(UserError, match=r"photos holds something else \(mine\.jpg\); choose another --out"):
+        segmenter(tiny_shards, tmp_path / "photos")
     with pytest.raises(UserError, match="--device is auto, cpu or cuda"):
         make_machine("tpu", None, 0, 200, None, False, False)
     with pytest.raises(UserError, match="--threads"):
