@@ -29,7 +29,8 @@ class TrainConfig(Config):
     lr: float = Field(1e-5, gt=0)
     """Learning rate after the warm-up."""
     encoder_lr: float = Field(1.0, gt=0)
-    """Factor on the learning rate of what lies outside of the decoder, where that learns at all."""
+    """Factor on the learning rate of what lies outside of the decoder, where that learns at all; of a dissimilarity
+    network: of the features that look at image and resynthesis."""
     weight_decay: float = Field(0.01, ge=0)
     """Decoupled, on kernels only: biases and batch norm never decay, nor does a classifier with a void output."""
     poly_power: float = Field(0.9, ge=0)

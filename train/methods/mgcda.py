@@ -63,8 +63,6 @@ class MgcdaConfig(TrainConfig):
     """Samples a step."""
     lr: float = Field(1e-4, gt=0)
     """Learning rate after the warm-up."""
-    encoder_lr: float = Field(1.0, gt=0)
-    """Factor on the learning rate of the features that look at image and resynthesis."""
     poly_power: float = Field(0.99, ge=0)
     """The learning rate falls as (1 - x) ** poly_power, x the way from `hold` to the end; 0 keeps it constant."""
     weight_decay: float = Field(0.0, ge=0)
