@@ -1,4 +1,4 @@
-"""What a training run's loader gives a core: `python benchmarks/loader.py SHARDS... [--crop 700x700] [--extras a,b]`.
+"""What a training run's loader gives a core: `python benchmarks/loader.py SHARDS... [--crop 704x704] [--extras a,b]`.
 
 Each shard set is a stream of its own, as `train` reads it: read, cut, varied and stacked, in this process, with one
 thread. Shown are samples/s of a core, and how many steps/s so many workers sustain, where a step takes a batch of
