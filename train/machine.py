@@ -38,7 +38,6 @@ def make_machine(
     threads: int | None,
     workers: int,
     save_every: int,
-    stop_at: int | None,
     compile: bool,
     tensorboard: bool,
 ) -> Machine:
@@ -51,7 +50,6 @@ def make_machine(
         choose_device(device),
         workers=workers,
         save_every=save_every,
-        stop_at=stop_at,
         compile="inductor" if compile else None,
         tensorboard=tensorboard,
     )

@@ -12,6 +12,7 @@ import typer
 
 from anomsynth.commands.options import Device, check_file, parse_size, split_words
 from anomsynth.commands.screen import console
+from anomsynth.suites import SUITES
 
 if TYPE_CHECKING:
     from anomsynth.suites.base import Suite
@@ -33,7 +34,7 @@ Rows = Annotated[
     typer.Option(
         "--row",
         metavar="KEY",
-        help="Only these: voidclass, anomalymix, mix, oda, fda, dls, pcl, cpcl, cacl; may be repeated.",
+        help=f"Only these: {', '.join(row.key for row in SUITES['mgcda-table3'].rows)}; may be repeated.",
     ),
 ]
 Jobs = Annotated[
@@ -78,7 +79,6 @@ def reproduce(
     check_file(weights, "--weights")
     check_file(vgg16, "--vgg16")
     check_file(vgg19, "--vgg19")
-    from anomsynth.suites import SUITES
     from anomsynth.suites.base import Settings
     from anomsynth.suites.runner import Runner, Stopped
     from anomsynth.suites.table import cost_of, table_of, verdicts

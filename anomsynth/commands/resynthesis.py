@@ -156,7 +156,7 @@ def resynthesis(
         width=width,
         vgg=vgg,
         seed=seed,
-        machine=make_machine(device, threads, workers, save_every, None, compile, tensorboard),
+        machine=make_machine(device, threads, workers, save_every, compile, tensorboard),
         val_shards=val_shards or (),
         frames=frames or (),
     )
@@ -235,7 +235,7 @@ def mgcda(
         vgg=vgg,
         width=width,
         seed=seed,
-        machine=make_machine(device, threads, workers, save_every, None, compile, tensorboard),
+        machine=make_machine(device, threads, workers, save_every, compile, tensorboard),
         val_shards=val_shards or (),
     )
     then = ""

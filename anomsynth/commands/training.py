@@ -94,7 +94,7 @@ def segmenter(
         network=network,
         network_options={"width": width},
         seed=seed,
-        machine=make_machine(device, threads, workers, save_every, None, compile, tensorboard),
+        machine=make_machine(device, threads, workers, save_every, compile, tensorboard),
         val_shards=val_shards or (),
         frames=frames or (),
     )
@@ -160,7 +160,7 @@ def ovr(
         segmenter=segmenter,
         weights=weights,
         seed=seed,
-        machine=make_machine(device, threads, workers, save_every, None, compile, tensorboard),
+        machine=make_machine(device, threads, workers, save_every, compile, tensorboard),
         val_shards=val_shards or (),
         frames=frames or (),
     )

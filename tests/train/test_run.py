@@ -282,9 +282,9 @@ def test_wrong_commands_are_one_sentence(tiny_shards: Path, tmp_path: Path) -> N
     with pytest.raises(UserError, match=r"photos holds something else \(mine\.jpg\); choose another --out"):
         segmenter(tiny_shards, tmp_path / "photos")
     with pytest.raises(UserError, match="--device is auto, cpu or cuda"):
-        make_machine("tpu", None, 0, 200, None, False, False)
+        make_machine("tpu", None, 0, 200, False, False)
     with pytest.raises(UserError, match="--threads"):
-        make_machine("cpu", 0, 0, 200, None, False, False)
+        make_machine("cpu", 0, 0, 200, False, False)
 
 
 def test_ovr_starts_from_a_weights_file_and_records_its_input_size(tiny_shards: Path, tmp_path: Path) -> None:
