@@ -1,9 +1,9 @@
 """What a training run's loader gives a core: `python benchmarks/loader.py SHARDS... [--crop 704x704] [--extras a,b]`.
 
 Each shard set is a stream of its own, as `train` reads it: read, cut, varied and stacked, in this process, with one
-thread. Shown are samples/s of a core, and how many steps/s so many workers sustain, where a step takes a batch of
-each stream and nothing else needs their cores. On a CUDA device the data wait that `train` prints says whether that
-is enough.
+thread. Shown are samples/s of a core, and how many steps/s so many workers sustain, shared out among the streams as
+`train` does, where a step takes a batch of each stream and nothing else needs their cores. On a CUDA device the data
+wait that `train` prints says whether that is enough.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from shards.reader import ShardSet
 from shards.stream import EpochSampler, stream
 from train.config import TrainConfig
 from train.data import TrainingPool, collate
+from train.feed import shares
 from train.run import native_input
 
 
@@ -50,14 +51,16 @@ def main() -> None:
     config = resolve(TrainConfig, overrides=[text.replace("size=", "input_size=") for text in overrides])
     size = config.input_size or native_input([ShardSet(folder) for folder in options.shards])
     extras = [name for name in options.extras.split(",") if name]
-    cost = 0.0
+    rates = []
     for folder in options.shards:
         pool = TrainingPool([folder], config, input_size=size, seed=0, extras=extras)
         samples = rate(pool, options.batch, options.seconds)
-        cost += options.batch / samples
+        rates.append(samples)
         print(f"{folder.name}: {samples:.1f} samples/s a core")
     for workers in options.workers:
-        print(f"{workers} workers sustain {workers / cost:.2f} steps/s of {options.batch} samples a stream")
+        given = shares(workers, len(rates))
+        steps = min(share * samples / options.batch for share, samples in zip(given, rates, strict=True))
+        print(f"{sum(given)} workers sustain {steps:.2f} steps/s of {options.batch} samples a stream")
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def check_scores(predictor: Predictor, scores: Sequence[str]) -> tuple[str, ...]
     missing = [name for name in wanted if name not in predictor.score_names]
     if missing:
         raise UserError(
-            f"This predictor cannot give the score {missing[0]!r}. It gives: {', '.join(predictor.score_names)}."
+            f"This detector cannot give the score {missing[0]!r}. It gives: {', '.join(predictor.score_names)}."
         )
     return wanted
 

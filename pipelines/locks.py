@@ -18,12 +18,12 @@ from typing import IO, Any, Final
 
 from pipelines.tasks import WORK, ShardTask
 from shards.errors import UserError
+from shards.flock import try_lock
 from shards.places import RemotePath
 from shards.writer import sync_folder
 
 _LOCK: Final = "lock"
 _PLANNING: Final = "plan.lock"
-_NO_LOCKS: Final = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 _TRIES: Final = 20
 """To lock a file that whoever held it before removes each time."""
 
@@ -80,7 +80,7 @@ def lock_folder(out: Path, stack: contextlib.ExitStack, *, shared: bool) -> Fold
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise UserError(f"Cannot write into {out}: {error.strerror}.") from error
-        got = _locked(file, kind)
+        got = try_lock(file, kind)
         if got is None:
             return FolderLock(out, None)
         if not got:
@@ -97,7 +97,7 @@ def lock_shards(out: Path, stack: contextlib.ExitStack, some: Sequence[ShardTask
     first, last = some[0].number, some[-1].number + 1
     own = out / WORK / f"shards-{first}-{last}.lock"
     file = stack.enter_context(own.open("a+"))
-    busy = (first, last) if _locked(file, fcntl.LOCK_EX) is False else None
+    busy = (first, last) if try_lock(file, fcntl.LOCK_EX) is False else None
     for path in () if busy else sorted((out / WORK).glob("shards-*.lock")):
         match = re.fullmatch(r"shards-([0-9]+)-([0-9]+)\.lock", path.name)
         if match is None or path == own:
@@ -105,7 +105,7 @@ def lock_shards(out: Path, stack: contextlib.ExitStack, some: Sequence[ShardTask
         low, high = int(match[1]), int(match[2])
         if low < last and first < high:
             with path.open() as other:
-                if _locked(other, fcntl.LOCK_SH) is False:
+                if try_lock(other, fcntl.LOCK_SH) is False:
                     busy = low, high
     if busy:
         raise UserError(
@@ -131,16 +131,3 @@ def _make_folder(folder: Path) -> None:
     for path in missing:
         with contextlib.suppress(PermissionError):  # of a folder that this user may change but not list
             sync_folder(path.parent)
-
-
-def _locked(file: IO[Any], kind: int) -> bool | None:
-    """Whether the lock was got; None where there are no locks."""
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno in _NO_LOCKS:
-            return None
-        raise
-    return True

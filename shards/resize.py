@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from jaxtyping import Integer, UInt8
+from PIL import Image
 
 
 def resize_image(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int] | None) -> UInt8[np.ndarray, "H W 3"]:
@@ -17,6 +18,21 @@ def resize_image(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int] | None
         cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.uint8
     )
     return scaled
+
+
+def resize_seen(
+    image: UInt8[np.ndarray, "h w *c"], size: tuple[int, int], box: tuple[float, float, float, float] | None = None
+) -> UInt8[np.ndarray, "H W *c"]:
+    """Scale a picture, or a map of values, to (width, height) as networks see it, in training and when judged.
+
+    Pillow's bilinear filter, which is as wide as the pixels that merge and the same in both directions.
+
+    Args:
+        image: RGB, or of one channel.
+        size: of the result.
+        box: (left, top, right, bottom) of the rectangle that is scaled, in pixels with fractions; all of it without.
+    """
+    return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, box=box))
 
 
 def resize_labels(labels: Integer[np.ndarray, "h w"], size: tuple[int, int] | None) -> Integer[np.ndarray, "H W"]:

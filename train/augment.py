@@ -19,6 +19,7 @@ from PIL import Image
 from shards.coded import Box, StoredSample
 from shards.errors import BadInput
 from shards.labels import IGNORE
+from shards.resize import resize_seen
 from train.config import TrainConfig
 
 LABEL_EXTRAS = frozenset({"predicted", "swapped"})
@@ -155,10 +156,9 @@ def see_image(
         whole, origin = part.frame[axis], part.box[axis]
         factor = whole / view.size[axis]
         start, end = view.corner[axis] * factor, (view.corner[axis] + seen) * factor
-        box.append((start - origin, min(end, whole) - origin))
+        box.append((start - origin, min(end, float(whole)) - origin))
     (left, right), (top, bottom) = box
-    resized = Image.fromarray(image).resize(_visible(view), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
-    return _place(np.asarray(resized), view, 0)
+    return _place(resize_seen(image, _visible(view), (left, top, right, bottom)), view, 0)
 
 
 def see_labels(labels: UInt8[np.ndarray, "h w"], view: View, part: Part | None = None) -> UInt8[np.ndarray, "ch cw"]:

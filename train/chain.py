@@ -25,12 +25,21 @@ from torch import Tensor
 
 from shards.errors import UserError
 from shards.labels import IGNORE, NUM_CLASSES
-from shards.resize import resize_labels
+from shards.resize import resize_labels, resize_seen
 from shards.writer import write_atomically
-from train.chain_info import FEATURES, GENERATOR, INFO, SEGMENTER, ChainInfo, SegmenterInfo, read_chain
+from train.chain_info import (
+    FEATURES,
+    GENERATOR,
+    INFO,
+    SEGMENTER,
+    ChainInfo,
+    DiffusersConfig,
+    SegmenterInfo,
+    read_chain,
+)
 from train.checkpoint import NetworkInfo
 from train.devices import choose_device
-from train.generators import Diffusers, Generator, Pictures, Spade, generator_from, resized
+from train.generators import Diffusers, Generator, Pictures, Spade, generator_from
 from train.networks import SegmentationNetwork, build_segmenter
 from train.networks.features import FeatureExtractor, FeaturesName, SegmenterFeatures, VGGFeatures, build_features
 from train.networks.imagenet import load_imagenet
@@ -90,13 +99,14 @@ class Chain:
         Raises:
             BadInput: the generator holds no picture for the sample.
         """
-        logits = self.segmenter(self._tensor(resized(image, self.info.segmenter.input_size)))[:, :NUM_CLASSES].float()
+        frame = self._tensor(resize_seen(image, self.info.segmenter.input_size))
+        logits = self.segmenter(frame)[:, :NUM_CLASSES].float()
         predicted = resize_labels(logits[0].argmax(0).to(torch.uint8).cpu().numpy(), self.size)
         if swapped is not None:
             wrong = resize_labels(swapped, self.size)
             predicted = np.where(wrong == IGNORE, predicted, wrong)
         normalise = self.info.normalise
-        small = resized(image, self.size)
+        small = resize_seen(image, self.size)
         synthesis = self.generator.paint(predicted, key)
         seen = self.extractor(torch.cat([self._tensor(small), self._tensor(synthesis)]))
         perceptual = perceptual_map(
@@ -183,6 +193,7 @@ def chain_from(
     weights: Path | None = None,
     generator: Path | None = None,
     diffusers: Path | None = None,
+    asked: DiffusersConfig | None = None,
     pictures: Path | None = None,
     features: FeaturesName = "segmenter",
     vgg: Path | None = None,
@@ -198,6 +209,7 @@ def chain_from(
         weights: with its weight file.
         generator: a RUN folder of `train resynthesis`,
         diffusers: or a folder with a ControlNet pipeline,
+        asked: and what it is asked for,
         pictures: or a folder with pictures.
         features: as of `make_chain`, like the next two.
         vgg: a file with ImageNet weights.
@@ -219,7 +231,7 @@ def chain_from(
         painter = Spade.of_run(generator, where)
         size = size or painter.trained_size
     elif diffusers is not None:
-        painter = Diffusers(diffusers, where)
+        painter = Diffusers(diffusers, where, asked)
     else:
         assert pictures is not None
         painter = Pictures(pictures)

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shards.config import Config
 from shards.errors import UserError
 from shards.writer import write_atomically
 from train.checkpoint import NetworkInfo
@@ -31,22 +32,31 @@ class SpadeInfo(BaseModel):
     kind: Literal["spade"] = "spade"
     network: NetworkInfo
     sha256: str
+    saw: list[str] = ["unknown"]
+    """Data that taught it, as in checkpoint.json."""
 
 
-class DiffusersInfo(BaseModel):
+class DiffusersConfig(Config):
+    """What a diffusion pipeline is asked for."""
+
+    prompt: str = "a street scene seen from a car, photograph"
+    """In words."""
+    steps: int = Field(20, ge=1)
+    """Of the sampler."""
+    guidance: float = Field(7.5, ge=0)
+    """How much the prompt counts."""
+    seed: int = Field(0, ge=0)
+    """Of the noise, equal for all pictures."""
+
+
+class DiffusersInfo(DiffusersConfig):
     """A ControlNet pipeline; gigabytes, so its folder is named and not copied."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["diffusers"] = "diffusers"
     folder: str
     """Where it lies on this machine."""
     sha256: str
     """Of all its files."""
-    prompt: str
-    steps: int
-    guidance: float
-    seed: int
 
 
 class PicturesInfo(BaseModel):
@@ -90,6 +100,11 @@ class ChainInfo(BaseModel):
     features: FeaturesName
     features_sha256: str = ""
     normalise: Normalise = "max"
+
+    @property
+    def saw(self) -> list[str]:
+        """Data that taught segmenter and generator, as in checkpoint.json."""
+        return [*self.segmenter.saw, *(self.generator.saw if isinstance(self.generator, SpadeInfo) else ["unknown"])]
 
 
 def read_chain(folder: Path) -> ChainInfo:

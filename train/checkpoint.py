@@ -20,12 +20,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import nn
 
 from shards.errors import UserError
 from shards.writer import write_atomically
 from train.networks import SegmentationNetwork, build_network, load_weights
+from train.networks.weights import save_weights
 
 WEIGHTS = "checkpoint.safetensors"
 INFO = "checkpoint.json"
@@ -116,8 +116,7 @@ class CheckpointInfo(BaseModel):
 
 def save_checkpoint(run: Path, info: CheckpointInfo, network: nn.Module) -> None:
     """Write weights and description; the description last."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    write_atomically(run / WEIGHTS, save(weights, metadata={"step": str(info.step)}))
+    save_weights(network, run / WEIGHTS, metadata={"step": str(info.step)})
     write_atomically(run / INFO, (info.model_dump_json(indent=2) + "\n").encode())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,9 @@ Strength = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 class TrainConfig(Config):
     """Fields of all methods; each method's own configuration adds to them and sets the defaults."""
+
+    stride: ClassVar[int] = 8
+    """Sides of `input_size` and `crop` are multiples of it; networks may want larger ones."""
 
     # Length
     steps: int | None = Field(None, ge=1)
@@ -82,8 +85,8 @@ class TrainConfig(Config):
             raise ValueError(f"scale must be a range low..high within 0.05..20, got {low}..{high}")
         for name in ("input_size", "crop"):
             size = getattr(self, name)
-            if size is not None and (size[0] % 8 or size[1] % 8):
-                raise ValueError(f"{name} must be multiples of 8, got {size[0]}x{size[1]}")
+            if size is not None and any(side % self.stride for side in size):
+                raise ValueError(f"{name} must be multiples of {self.stride}, got {size[0]}x{size[1]}")
         if self.batch % self.accumulate:
             raise ValueError(f"batch must be a multiple of accumulate, got {self.batch} and {self.accumulate}")
         return self

@@ -56,7 +56,7 @@ class Feed:
         self._device, self._least = device, config.accumulate
         self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self._streams = []
-        for number, pool in enumerate(pools):
+        for pool, share in zip(pools, shares(workers, len(pools)), strict=True):
             sampler = EpochSampler(
                 len(pool),
                 batch_size=config.batch // world(),
@@ -66,14 +66,7 @@ class Feed:
                 start=first,
                 steps=stop,
             )
-            share = workers * (number + 1) // len(pools) - workers * number // len(pools)
-            loader = stream(
-                pool,
-                sampler,
-                collate,
-                workers=max(share, 1) if workers else 0,
-                pin_memory=device.type == "cuda",
-            )
+            loader = stream(pool, sampler, collate, workers=share, pin_memory=device.type == "cuda")
             self._streams.append(iter(loader))
 
     def next(self, step: int) -> tuple[list[Batch], list[tuple[str, str]]]:
@@ -110,6 +103,12 @@ class Feed:
             if tensor.is_cuda:
                 tensor.record_stream(torch.cuda.current_stream(self._device))
         return copied
+
+
+def shares(workers: int, streams: int) -> list[int]:
+    """How many of the processes that decode each stream gets: at least one, unless there are none."""
+    even = [workers * (number + 1) // streams - workers * number // streams for number in range(streams)]
+    return [max(share, 1) if workers else 0 for share in even]
 
 
 class Waits:

@@ -22,7 +22,8 @@ from PIL import Image
 from shards.codec import decode_image
 from shards.errors import BadInput, UserError
 from shards.labels import semantic_colors
-from train.chain_info import DiffusersInfo, PicturesInfo, SpadeInfo
+from shards.resize import resize_seen
+from train.chain_info import DiffusersConfig, DiffusersInfo, PicturesInfo, SpadeInfo
 from train.checkpoint import fingerprint, load_run
 from train.networks import build_network
 from train.networks.resynthesis import SpadeGenerator
@@ -88,7 +89,8 @@ class Spade:
                 f"The run in {run} is at step {info.step} of {info.steps}; finish it first: type its train command "
                 "again."
             )
-        return cls(network, SpadeInfo(network=info.network, sha256=weights_sha256(network)), device)
+        made = SpadeInfo(network=info.network, sha256=weights_sha256(network), saw=info.saw)
+        return cls(network, made, device)
 
     @property
     def trained_size(self) -> tuple[int, int]:
@@ -132,7 +134,7 @@ class Pictures:
         for suffix in SUFFIXES:
             path = self._folder / f"{key}{suffix}"
             if path.is_file():
-                return resized(decode_image(path.read_bytes(), path.name), semantic.shape[::-1])
+                return resize_seen(decode_image(path.read_bytes(), path.name), semantic.shape[::-1])
         raise BadInput("missing-picture", f"{self.info.folder} holds no {key}.png")
 
     def check_size(self, size: tuple[int, int]) -> None:
@@ -148,19 +150,13 @@ class Diffusers:
     Args:
         folder: as `save_pretrained` of a StableDiffusionControlNetPipeline leaves it; nothing is downloaded.
         device: where it paints.
-        prompt: what is asked for.
-        steps: of the sampler.
-        guidance: how much the prompt counts.
-        seed: of the noise, equal for all pictures.
+        config: what it is asked for.
 
     Raises:
         UserError: it cannot be loaded.
     """
 
-    def __init__(
-        self, folder: Path, device: torch.device, *, prompt: str = "a street scene seen from a car, photograph",
-        steps: int = 20, guidance: float = 7.5, seed: int = 0,
-    ) -> None:  # fmt: skip
+    def __init__(self, folder: Path, device: torch.device, config: DiffusersConfig | None = None) -> None:
         from diffusers import StableDiffusionControlNetPipeline
 
         index = folder / "model_index.json"
@@ -176,14 +172,8 @@ class Diffusers:
             raise UserError(f"--diffusers {folder} is no ControlNet pipeline: {said}") from error
         pipe.set_progress_bar_config(disable=True)
         self._pipe, self._device = pipe.to(device), device
-        self.info = DiffusersInfo(
-            folder=str(folder.resolve()),
-            sha256=contents_sha256(folder),
-            prompt=prompt,
-            steps=steps,
-            guidance=guidance,
-            seed=seed,
-        )
+        asked = (config or DiffusersConfig()).model_dump(include=set(DiffusersConfig.model_fields))
+        self.info = DiffusersInfo(**asked, folder=str(folder.resolve()), sha256=contents_sha256(folder))
 
     @torch.inference_mode()
     def paint(self, semantic: UInt8[np.ndarray, "h w"], key: str) -> UInt8[np.ndarray, "h w 3"]:
@@ -224,11 +214,6 @@ def check_sides(size: tuple[int, int], stride: int, who: str) -> None:
         raise UserError(f"{who} paints pictures whose sides are multiples of {stride}, not {size[0]}x{size[1]}.")
 
 
-def resized(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
-    """A picture at (width, height) as networks here see it: Pillow's bilinear filter, which averages what merges."""
-    return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-
-
 def generator_from(info: SpadeInfo | DiffusersInfo | PicturesInfo, file: Path, device: torch.device) -> Generator:
     """The generator of a saved chain.
 
@@ -247,9 +232,7 @@ def generator_from(info: SpadeInfo | DiffusersInfo | PicturesInfo, file: Path, d
         load_recorded(network, file, info.sha256)
         return Spade(network, info, device)
     if isinstance(info, DiffusersInfo):
-        painter = Diffusers(
-            Path(info.folder), device, prompt=info.prompt, steps=info.steps, guidance=info.guidance, seed=info.seed
-        )
+        painter = Diffusers(Path(info.folder), device, info)
         if painter.info != info:
             raise UserError(f"The pipeline in {info.folder} is not the one that the set was enriched with any more.")
         return painter

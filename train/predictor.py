@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image
 
 from eval.predictor import Prediction
 from eval.scores import score_maps, score_names
 from shards.errors import UserError
+from shards.resize import resize_seen
 from train.chain import load_chain
 from train.chain_info import FOLDER
 from train.checkpoint import WEIGHTS, fingerprint, load_run
@@ -81,8 +81,7 @@ class NetworkPredictor:
         Raises:
             UserError: memory is exhausted.
         """
-        resized = Image.fromarray(image).resize(self._size, Image.Resampling.BILINEAR)
-        pixels = torch.from_numpy(np.array(resized)).to(self._device)
+        pixels = torch.from_numpy(resize_seen(image, self._size)).to(self._device)
         logits = view_logits(self._network, pixels.movedim(-1, 0).float() / 255, self._views)
         maps = score_maps(scores, logits, image.shape[:2], semantic=semantic)
         return Prediction(
@@ -134,6 +133,7 @@ def predictor_from(
                     f"{run.name} compares images and resyntheses of {info.input_size[0]}x{info.input_size[1]}: "
                     "--size, --flip, --tile, --batch and --precision are of segmenters; leave them out."
                 )
+            describe |= {name: info.network.options[name] for name in ("features", "width")}
             return ComparingPredictor(network, load_chain(run / FOLDER, where), describe=describe)
         if not isinstance(network, SegmentationNetwork):
             raise UserError(f"{run} holds a run of `train {info.method}`, which scores no image.")

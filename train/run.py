@@ -8,6 +8,7 @@ import json
 import math
 import platform
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch import nn
 
 from shards.delta import DeltaSet, open_set
 from shards.errors import UserError
+from shards.flock import alone_in
 from shards.manifest import MANIFEST, SAMPLES
 from shards.reader import ShardSet
 from shards.rows import objects_of, read_rows
@@ -80,7 +82,7 @@ def run_method(
         prepare: the method's, with what no configuration can hold; the method's as it is without it.
 
     Raises:
-        UserError: `out` holds another run, memory ends, or what the loop raises.
+        UserError: `out` holds another run, or another process trains in it, memory ends, or what the loop raises.
     """
     size = input_size_of(network)
     pools = [
@@ -104,21 +106,33 @@ def run_method(
         finished=False,
         tool=versions(),
     )
-    done = finished_run(out, info, judged=bool(held_out))
-    if done is not None:
-        return done
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"Cannot make the folder {out}: {error.strerror}.") from error
-    if beside is not None and rank() == 0:
-        beside(out)
-    with memory_advice(
-        "the same command with fewer --workers goes on where it was saved; a smaller --batch, --crop or --size needs "
-        "another --out"
-    ):
-        method = METHODS[name] if prepare is None else replace(METHODS[name], prepare=prepare)
-        return fit(method, network, config, pools, out, info, machine, held_out)
+    with alone(out):
+        done = finished_run(out, info, judged=bool(held_out))
+        if done is not None:
+            return done
+        if beside is not None and rank() == 0:
+            beside(out)
+        with memory_advice(
+            "the same command with fewer --workers goes on where it was saved; a smaller --batch, --crop or --size "
+            "needs another --out"
+        ):
+            method = METHODS[name] if prepare is None else replace(METHODS[name], prepare=prepare)
+            return fit(method, network, config, pools, out, info, machine, held_out)
+
+
+def alone(out: Path) -> AbstractContextManager[object]:
+    """Within the block no other command trains in a RUN folder; of several processes the first one sees to that.
+
+    Raises:
+        UserError: by the block's beginning, where one does.
+    """
+    if rank() != 0:
+        return nullcontext()
+    return alone_in(out, f"Another process trains in {out}: wait for it, or choose another --out.")
 
 
 def fields_of_streams(config: TrainConfig, streams: Sequence[Sequence[object]]) -> list[TrainConfig]:

@@ -12,7 +12,7 @@ from shards.errors import UserError
 from shards.manifest import read_manifest
 from shards.sample import EXTRAS
 from train.chain import load_segmenter
-from train.chain_info import FOLDER, ChainInfo, PicturesInfo, copy_chain, read_chain
+from train.chain_info import FOLDER, ChainInfo, DiffusersInfo, PicturesInfo, copy_chain, read_chain
 from train.checkpoint import NetworkInfo, StartInfo
 from train.loop import RunSummary
 from train.machine import Machine
@@ -60,6 +60,7 @@ def train_mgcda(
     streams = streams_of(domains, config)
     folders = [folder for stream in streams for folder in stream]
     chain = common_chain([*folders, *val_shards])
+    check_places(domains)
     opened = [open_sets(stream, (), ())[0] for stream in streams]
     held_out = open_sets((), val_shards, ())[1]
     for stream in opened:
@@ -96,7 +97,7 @@ def train_mgcda(
         network,
         NetworkInfo(name="dissimilarity", options=options),
         start,
-        chain.segmenter.saw,
+        chain.saw,
         opened,
         out,
         seed,
@@ -128,6 +129,25 @@ def streams_of(domains: Mapping[str, Sequence[Path]], config: MgcdaConfig) -> li
     return list(given.values())
 
 
+def check_places(domains: Mapping[str, Sequence[Path]]) -> None:
+    """See early that no set is given twice, nor the sets of one domain by the name of the other.
+
+    Raises:
+        UserError: one is, or a folder that is given is no shard set.
+    """
+    seen: set[Path] = set()
+    for name, folders in domains.items():
+        for folder in folders:
+            if folder.resolve() in seen:
+                raise UserError(f"{folder} is given twice: each domain needs shards of its own.")
+            seen.add(folder.resolve())
+            recipe = read_manifest(folder).recipe
+            if recipe != name and {recipe, name} <= {"voidclass", "anomalymix"}:
+                raise UserError(
+                    f"{folder} holds {recipe} samples: give it with --{recipe}, or as one more domain with --domain."
+                )
+
+
 def common_chain(folders: Sequence[Path]) -> ChainInfo:
     """The chain that enriched all of these shard sets.
 
@@ -152,9 +172,15 @@ def common_chain(folders: Sequence[Path]) -> ChainInfo:
 
 
 def _alike(chain: ChainInfo) -> ChainInfo:
-    """What the chains of two sets have in common; pictures made elsewhere are made for one set each."""
-    if isinstance(chain.generator, PicturesInfo):
+    """What the chains of two sets have in common.
+
+    Pictures made elsewhere are made for one set each; a pipeline may lie in several places.
+    """
+    generator = chain.generator
+    if isinstance(generator, PicturesInfo):
         return chain.model_copy(update={"generator": PicturesInfo(folder="", sha256="")})
+    if isinstance(generator, DiffusersInfo):
+        return chain.model_copy(update={"generator": generator.model_copy(update={"folder": ""})})
     return chain
 
 

@@ -60,6 +60,9 @@ def reproduce(
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Default: 128x64 (toy), or 512x256.")] = None,
     width: Annotated[float | None, typer.Option(min=0.125, max=4, help="Default: 0.25 (toy), or 1.")] = None,
     samples: Annotated[int | None, typer.Option(min=2, help="Of each domain; default: 192 or 2975.")] = None,
+    segmenter_steps: Annotated[
+        int | None, typer.Option(min=1, help="Where it is trained here; default: 25 epochs.")
+    ] = None,
     generator_steps: Annotated[int | None, typer.Option(min=1, help="Default: 200 (toy), or 20,000.")] = None,
     generator_width: Annotated[float | None, typer.Option(min=0.125, max=4, help="Default: 0.25, or 1.")] = None,
     jobs: Jobs = None,
@@ -101,6 +104,8 @@ def reproduce(
         raise UserError("Give --cityscapes DIR, --coco DIR and --benchmarks DIR, or --toy for a world drawn here.")
     if (segmenter is None) != (weights is None):
         raise UserError("--segmenter NAME and --weights FILE belong together; one of them is missing.")
+    if segmenter and segmenter_steps:
+        raise UserError("--segmenter-steps is for a segmenter that is trained here, and --segmenter names one.")
     chosen = SUITES[suite]
     wanted = split_words(rows)
     strangers = [key for key in wanted if key not in {row.key for row in chosen.rows}]
@@ -126,6 +131,7 @@ def reproduce(
         weights=str(weights.resolve()) if weights else "",
         vgg16=str(vgg16.resolve()) if vgg16 else "",
         vgg19=str(vgg19.resolve()) if vgg19 else "",
+        segmenter_steps=segmenter_steps,
         device=device,
         workers=workers if workers is not None else 4 if choose_device(device).type == "cuda" else 0,
     )

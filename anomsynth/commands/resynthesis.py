@@ -22,6 +22,7 @@ from anomsynth.commands.options import (
     parse_size,
     place,
 )
+from shards.errors import UserError
 
 Features = Annotated[
     Literal["vgg19", "segmenter"] | None,
@@ -68,6 +69,10 @@ def enrich(
     device: Device = "auto",
     threads: Threads = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first broken sample.")] = False,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Of --diffusers: prompt, steps, guidance, seed."),
+    ] = None,
 ) -> None:
     """Store beside each sample what a dissimilarity network compares it with: predicted classes, resynthesis, doubt.
 
@@ -75,17 +80,22 @@ def enrich(
     * anomsynth enrich void --checkpoint segmenter --generator generator --out void-rich
 
     * anomsynth enrich mix --segmenter erfnet --weights erfnet.pth --generator generator --size 256x128 --out rich
+
+    * anomsynth enrich mix --checkpoint segmenter --diffusers CONTROLNET --set "prompt=a wet street" --out rich
     """
     check_file(weights, "--weights")
     check_file(vgg, "--vgg")
+    if overrides and diffusers is None:
+        raise UserError("--set says what a pipeline of --diffusers is asked for, which is missing.")
     wanted = parse_size(size) if size else None
     import torch
 
     from anomsynth.commands.summary import print_summary
     from pipelines.engine import build
     from pipelines.enrich import Enriched
+    from shards.config import resolve
     from train.chain import chain_from
-    from train.chain_info import FOLDER
+    from train.chain_info import FOLDER, DiffusersConfig
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -96,6 +106,7 @@ def enrich(
         weights=weights,
         generator=generator,
         diffusers=diffusers,
+        asked=resolve(DiffusersConfig, overrides=overrides or ()),
         pictures=pictures,
         features=features or ("vgg19" if vgg is not None else "segmenter"),
         vgg=vgg,

@@ -32,6 +32,7 @@ class Settings:
         weights: of the segmenter.
         vgg16: its ImageNet weights, for the published features; those of the segmenter without it.
         vgg19: its ImageNet weights, for the generator's perceptual loss and the perceptual difference.
+        segmenter_steps: where it is trained here; the epochs of its method without it.
         device: auto, cpu or cuda.
         workers: processes that decode for each training; the one thing that may change between calls.
     """
@@ -50,6 +51,7 @@ class Settings:
     weights: str = ""
     vgg16: str = ""
     vgg19: str = ""
+    segmenter_steps: int | None = None
     device: str = "auto"
     workers: int = 0
 

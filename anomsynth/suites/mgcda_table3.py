@@ -76,7 +76,8 @@ def prepare(out: Path, settings: Settings) -> Sequence[Stage]:
     segmenter: tuple[str, ...] = ("--segmenter", settings.segmenter, "--weights", settings.weights)
     if not settings.segmenter:
         run = out / "segmenter"
-        words = ("train", "segmenter", "--shards", str(out / "frames"), "--out", str(run), *loads)
+        steps = ("--steps", str(settings.segmenter_steps)) if settings.segmenter_steps else ()
+        words = ("train", "segmenter", "--shards", str(out / "frames"), "--out", str(run), *steps, *loads)
         stages.append(Stage("segmenter", words, run / "checkpoint.json"))
         segmenter = ("--checkpoint", str(run))
     vgg19 = ("--vgg", settings.vgg19) if settings.vgg19 else ()

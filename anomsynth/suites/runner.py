@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from anomsynth.suites.base import Row, Settings, Stage, Suite
 from shards.errors import UserError
+from shards.flock import alone_in
 from shards.progress import track
 from shards.writer import write_atomically
 
@@ -52,6 +53,8 @@ class Runner:
         signal: number of the signal that came; 0 while there was none.
         ending: whether no further command is to be started.
         running: processes that have not been told to end.
+        inherited: descriptors that commands get: the locked one of `out`, so that what a killed runner began keeps
+            the next one out until it ends.
     """
 
     suite: Suite
@@ -61,16 +64,26 @@ class Runner:
     signal: int = 0
     ending: bool = False
     running: set[int] = field(default_factory=set)
+    inherited: tuple[int, ...] = ()
 
     def run(self, rows: Sequence[Row], seeds: Sequence[int]) -> None:
         """Make what is missing.
 
         Raises:
-            UserError: the folder holds the suite with other settings, or a command failed.
+            UserError: the folder holds the suite with other settings, somebody works in it, or a command failed.
             Stopped: by Ctrl-C or SIGTERM; `signal` has the number.
         """
-        claim(self.out, self.suite, self.settings)
-        with self._signals():
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"Cannot make the folder {self.out}: {error.strerror}.") from error
+        busy = (
+            f"Another `anomsynth reproduce` works in {self.out}, or commands that one began before it was killed: "
+            f"wait for them, or end them by `pkill -f {self.out}`."
+        )
+        with alone_in(self.out, busy) as lock, self._signals():
+            claim(self.out, self.suite, self.settings)
+            self.inherited = (lock,)
             self._run(rows, seeds)
 
     def _run(self, rows: Sequence[Row], seeds: Sequence[int]) -> None:
@@ -147,6 +160,7 @@ class Runner:
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
+                pass_fds=self.inherited,
             )
             self.running.add(child.pid)
             if self.ending:  # meanwhile
@@ -215,7 +229,7 @@ def command_of(stage: Stage) -> list[str]:
 
 
 def claim(out: Path, suite: Suite, settings: Settings) -> None:
-    """Record the settings of a new folder, or compare them with those of an old one in which something was made.
+    """Record the settings in a new folder, or compare them with those of an old one in which something was made.
 
     Raises:
         UserError: they differ, or the folder holds something else.
@@ -236,7 +250,6 @@ def claim(out: Path, suite: Suite, settings: Settings) -> None:
                 f"{out} holds what was made with another {', '.join(names)}; one table has one setting: choose "
                 "another --out."
             )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif any(out.iterdir()):
         raise UserError(f"{out} holds something else; choose another --out.")
-    out.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())

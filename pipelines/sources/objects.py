@@ -29,12 +29,12 @@ from shards.layouts.coco import (
     CocoAnnotation,
     CocoImage,
     CocoIndex,
-    LicenceFilter,
     annotation_mask,
     coded_image,
     run_lengths,
     scan_coco,
 )
+from shards.layouts.licences import LicenceFilter
 from shards.layouts.problem import Problem
 from shards.progress import track
 

@@ -11,7 +11,7 @@ from typing import Final
 from shards.delta import LAYOUT
 from shards.documents.licences import CITYSCAPES_LICENCE, licence_table
 from shards.documents.statistics import PIXEL_EDGES, SHARE_EDGES, Statistics, statistics
-from shards.layouts.coco import CocoLicence, LicenceTerms
+from shards.layouts.licences import Licence, LicenceTerms
 from shards.manifest import REJECTS, SAMPLES, Manifest
 from shards.plural import plural
 from shards.rows import Row
@@ -160,7 +160,7 @@ def _licences(manifest: Manifest, rows: Sequence[Row]) -> str:
     return "\n\n".join(parts)
 
 
-def _restrictions(manifest: Manifest, found: Sequence[tuple[CocoLicence, int, int]]) -> Iterable[str]:
+def _restrictions(manifest: Manifest, found: Sequence[tuple[Licence, int, int]]) -> Iterable[str]:
     street = any(source.get("dataset") == "cityscapes" for source in manifest.sources.values())
     if street and _is_delta(manifest):
         yield (
@@ -367,7 +367,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, marks, *rows))
 
 
-def _terms(licence: CocoLicence) -> str:
+def _terms(licence: Licence) -> str:
     terms = licence.terms
     if not terms.known:
         return "unknown"
@@ -379,7 +379,7 @@ def _terms(licence: CocoLicence) -> str:
     return ", ".join(said) or "free use"
 
 
-def _link(licence: CocoLicence) -> str:
+def _link(licence: Licence) -> str:
     name = _cell(licence.name or licence.url or "none named")
     return f"[{name}]({licence.url})" if re.fullmatch(r"https?://[^\s()<>|]+", licence.url) else name
 

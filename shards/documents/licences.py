@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from shards.layouts.coco import CocoLicence
+from shards.layouts.licences import Licence
 from shards.rows import Row, objects_of
 
 CITYSCAPES_LICENCE: Final = "https://www.cityscapes-dataset.com/license/"
@@ -14,15 +14,15 @@ Picture = tuple[str, str, int]
 """(dataset, split, image id)."""
 
 
-def picture_licences(rows: Sequence[Row]) -> dict[Picture, tuple[CocoLicence, int]]:
+def picture_licences(rows: Sequence[Row]) -> dict[Picture, tuple[Licence, int]]:
     """Licence of every picture that objects were cut out of, and how many of them were; sorted by picture."""
-    found: dict[Picture, tuple[CocoLicence, int]] = {}
+    found: dict[Picture, tuple[Licence, int]] = {}
     for row in rows:
         for item in objects_of(row):
             if not isinstance(item.get("image_id"), int):
                 continue  # not cut out of a picture
             picture = str(item.get("dataset", "")), str(item.get("split", "")), item["image_id"]
-            licence = CocoLicence(item.get("licence", ""), item.get("licence_url", ""))
+            licence = Licence(item.get("licence", ""), item.get("licence_url", ""))
             found[picture] = licence, found.get(picture, (licence, 0))[1] + 1
     return dict(sorted(found.items()))
 
@@ -44,9 +44,9 @@ def licence_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def licence_table(rows: Sequence[Row]) -> list[tuple[CocoLicence, int, int]]:
+def licence_table(rows: Sequence[Row]) -> list[tuple[Licence, int, int]]:
     """(licence, pictures, objects) of each licence, the most pictures first."""
-    counts: dict[CocoLicence, list[int]] = {}
+    counts: dict[Licence, list[int]] = {}
     for licence, objects in picture_licences(rows).values():
         entry = counts.setdefault(licence, [0, 0])
         entry[0] += 1

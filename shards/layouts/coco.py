@@ -14,12 +14,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
@@ -27,6 +25,7 @@ from pycocotools import mask as coco_mask
 
 from shards.coded import MAX_PIXELS, CodedImage
 from shards.errors import BadInput, UserError
+from shards.layouts.licences import Licence
 from shards.layouts.problem import Problem
 from shards.layouts.runs import expanded, painted
 from shards.places import file_sizes
@@ -34,82 +33,6 @@ from shards.places import file_sizes
 _KEYS: Final = ("images", "annotations", "categories")
 _OUTSIDE: Final = 1.0
 """Pixels by which a polygon may leave its picture: rounding of the annotation tool, not a wrong size."""
-
-
-LicenceFilter = Literal["any", "known", "derivatives-allowed", "commercial-allowed"]
-"""Which pictures may be used, each word stricter than the one before:
-
-any: all; known: those that name one of the licences of `LicenceTerms`; derivatives-allowed: those whose licence lets
-altered copies be passed on; commercial-allowed: those whose licence lets altered copies be passed on and sold.
-Whatever the word, credit and ShareAlike stay duties of whoever passes pictures on."""
-
-
-@dataclass(frozen=True, slots=True)
-class LicenceTerms:
-    """What a licence permits; of an unknown one, nothing is assumed.
-
-    Creative Commons' kinds (BY with NC, SA and ND in any version, CC0 and the public domain mark) are known, as are
-    COCO's other two: "No known copyright restrictions" (Flickr Commons) and works of the United States government.
-    """
-
-    known: bool = False
-    derivatives: bool = False
-    commercial: bool = False
-    share_alike: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CocoLicence:
-    """A licence of the JSON's list; empty where a picture names none."""
-
-    name: str = ""
-    url: str = ""
-
-    @property
-    def terms(self) -> LicenceTerms:
-        """What it permits: by its address or by its name; where they disagree, what both permit."""
-        return _terms(self.name, self.url)
-
-    @property
-    def allows_derivatives(self) -> bool:
-        """False for NoDerivs licences, and where no licence is known."""
-        return self.terms.derivatives
-
-    def passes(self, wanted: LicenceFilter) -> bool:
-        """Whether a picture under this licence may be used where these terms are asked for."""
-        terms = self.terms
-        if wanted == "any":
-            return True
-        if wanted == "known":
-            return terms.known
-        return terms.derivatives and (wanted == "derivatives-allowed" or terms.commercial)
-
-
-_FREE: Final = re.compile(
-    r"^cc0|/publicdomain/|^public domain|^no known copyright|flickr\.com/commons/usage|usa\.gov/copyright"
-    r"|^(united states|u\.?s\.?) government work"
-)
-_COMMONS: Final = re.compile(
-    r"/licenses/(by[a-z-]*)|^(?:cc|creative commons)[ -](by\b[a-z-]*)|^(attribution[a-z -]*)"
-)
-
-
-@lru_cache(maxsize=256)
-def _terms(name: str, url: str) -> LicenceTerms:
-    texts = [text.strip().lower() for text in (name, url)]
-    if any(map(_FREE.search, texts)):
-        return LicenceTerms(known=True, derivatives=True, commercial=True)
-    # "Attribution-NonCommercial-ShareAlike License", "CC BY-NC-SA 2.0", ".../licenses/by-nc-sa/2.0/"
-    codes = [next(filter(None, match.groups())) for text in texts if (match := _COMMONS.search(text))]
-    if not codes:
-        return LicenceTerms()
-    parts = {part for code in codes for part in re.split(r"[ -]", code)}
-    return LicenceTerms(
-        known=True,
-        derivatives="nd" not in parts and not any(part.startswith("noderiv") for part in parts),
-        commercial=not parts & {"nc", "noncommercial"},
-        share_alike=bool(parts & {"sa", "sharealike"}),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +51,7 @@ class CocoImage:
     path: Path
     width: int
     height: int
-    licence: CocoLicence
+    licence: Licence
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,11 +277,11 @@ def _example(loaded: Mapping[str, Any]) -> str:
 
 
 def _images(loaded: Mapping[str, Any], folder: Path, present: Any, problems: list[Problem]) -> dict[int, CocoImage]:
-    licences: dict[int | None, CocoLicence] = {}
+    licences: dict[int | None, Licence] = {}
     rows = loaded.get("licenses")
     for row in rows if isinstance(rows, list) else ():
         if (number := _id(row)) is not None:
-            licences[number] = CocoLicence(_text(row.get("name")), _text(row.get("url")))
+            licences[number] = Licence(_text(row.get("name")), _text(row.get("url")))
     images: dict[int, CocoImage] = {}
     for row in loaded["images"]:
         try:
@@ -375,7 +298,7 @@ def _images(loaded: Mapping[str, Any], folder: Path, present: Any, problems: lis
         elif name not in present:
             problems.append(Problem("missing-image", f"{name} is not in the folder {folder.name}", f"image {number}"))
         else:
-            licence = licences.get(_id(row, "license"), CocoLicence())
+            licence = licences.get(_id(row, "license"), Licence())
             images[number] = CocoImage(number, folder / name, width, height, licence)
     return images
 

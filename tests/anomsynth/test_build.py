@@ -148,6 +148,19 @@ def test_void_without_an_anomaly(run: Run, world: Path, tmp_path: Path) -> None:
     assert outcome.err == "Error: The set has no pasted objects: filters by category do not apply to it.\n"
 
 
+def test_the_share_of_anomalies_is_told_beside_the_published_ones(run: Run, world: Path, tmp_path: Path) -> None:
+    words = ("build", "voidclass", "--cityscapes", world / "cityscapes", "--out", tmp_path / "a", "--workers", 1)
+    assert "labelled pixels" not in run(*words, "--dry-run").out
+    outcome = run(*words)
+    pixels = read_manifest(tmp_path / "a").pixels
+    share = pixels["anomaly"] / (pixels["anomaly"] + pixels["known"])
+    assert 0.001 < share < 0.9
+    assert (
+        f"Anomalies are {share:.1%} of the labelled pixels; SynBoost's published class weights imply 11.2% with "
+        "void, 4.2% without void." in outcome.out
+    )
+
+
 def test_the_rate_is_that_of_this_call(mix: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from anomsynth.commands import summary
     from pipelines.engine import BuildSummary

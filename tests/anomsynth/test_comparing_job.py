@@ -18,6 +18,7 @@ from shards.manifest import read_manifest
 from shards.reader import ShardSet
 from shards.rows import read_rejects
 from train.chain import load_chain
+from train.chain_info import DiffusersConfig
 
 Run = Callable[..., Any]
 SIZE = ("--size", "64x32")
@@ -166,6 +167,21 @@ def test_a_generator_learns_from_delta_sets_too(run: Run, monkeypatch: pytest.Mo
     assert [list(frames) for frames in seen] == [[tmp_path / "frames"], []]
 
 
+def test_what_a_pipeline_is_asked_for_reaches_it(run: Run, job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Path, str, int]] = []
+
+    def catch(folder: Path, device: object, asked: DiffusersConfig) -> None:
+        seen.append((folder, asked.prompt, asked.steps))
+        raise UserError("enough")
+
+    monkeypatch.setattr("train.chain.Diffusers", catch)
+    words = ("enrich", job / "mix", "--checkpoint", job / "segmenter", "--diffusers", job, "--out", job / "none")
+    assert "enough" in run(*words, "--set", "prompt=a wet street", "--set", "steps=3").err
+    assert "enough" in run(*words).err
+    assert seen == [(job, "a wet street", 3), (job, DiffusersConfig().prompt, 20)]
+    assert "There is no field 'promt'. Did you mean 'prompt'?" in run(*words, "--set", "promt=x").err
+
+
 def test_bad_input_of_mgcda_is_one_sentence_and_leaves_nothing(run: Run, job: Path) -> None:
     enrich = ("enrich", job / "mix", "--checkpoint", job / "segmenter", "--generator", job / "generator")
     assert run(*enrich, "--out", job / "larger", "--size", "128x64", "--threads", 1).status == 0
@@ -175,6 +191,9 @@ def test_bad_input_of_mgcda_is_one_sentence_and_leaves_nothing(run: Run, job: Pa
     both = ("--voidclass", job / "void-rich", "--anomalymix")
     remote = run("train", "mgcda", "--voidclass", "memory://void-rich", "--out", job / "none")
     assert "Enriched sets lie in folders of this machine, and memory://void-rich is a URL" in remote.err
+    asked = run(*enrich, "--out", job / "none", "--set", "prompt=a road")
+    assert (asked.status, asked.err.count("\n")) == (1, 1)
+    assert "--set says what a pipeline of --diffusers is asked for" in asked.err
     for sentence, words in {
         "mix is not enriched: `anomsynth enrich": (*both, job / "mix"),
         "were enriched with another size: enrich both alike.": (*both, job / "larger"),
@@ -186,6 +205,10 @@ def test_bad_input_of_mgcda_is_one_sentence_and_leaves_nothing(run: Run, job: Pa
             *both, job / "mix-rich", "--vgg", job / "segmenter" / "checkpoint.safetensors",
         ),
         "is not a shard set: it holds no manifest.json": (*both, job / "segmenter"),
+        "mix-rich holds anomalymix samples: give it with --anomalymix": (
+            "--voidclass", job / "mix-rich", "--anomalymix", job / "void-rich",
+        ),
+        "void-rich is given twice": (*both[:2], "--domain", job / "void-rich"),
     }.items():  # fmt: skip
         outcome = run("train", "mgcda", *words, "--out", job / "none", "--steps", 1)
         assert (outcome.status, outcome.err.count("\n")) == (1, 1), outcome.err

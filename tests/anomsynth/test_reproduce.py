@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -206,6 +208,45 @@ def test_a_signal_reaches_each_command_once_and_the_same_command_goes_on(tmp_pat
     assert ran(tmp_path).count("world") == 1
 
 
+KILLED = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import anomsynth.suites.runner
+from test_reproduce import A, SETTINGS, Runner, small
+anomsynth.suites.runner.command_of = lambda stage: [sys.executable, "-c", *stage.words]
+Runner(small(Path({folder!r}), (A,), world=lambda *_: {waits!r}), Path({folder!r}) / "out", SETTINGS).run([A], [0])
+"""
+
+
+@pytest.mark.usefixtures("words_are_python")
+def test_what_a_killed_runner_began_keeps_the_next_one_out_until_it_ends(tmp_path: Path) -> None:
+    begun, end = tmp_path / "begun", tmp_path / "end"
+    waits = (
+        f"import os, time; from pathlib import Path; Path({str(begun)!r}).touch(); until = time.monotonic() + 60\n"
+        f"while not Path({str(end)!r}).exists() and time.monotonic() < until: time.sleep(0.02)\n"
+    )
+    code = KILLED.format(tests=str(Path(__file__).parent), folder=str(tmp_path), waits=f"exec({waits!r})")
+    with subprocess.Popen([sys.executable, "-c", code]) as killed:
+        while not begun.exists():
+            assert killed.poll() is None
+            time.sleep(0.02)
+        killed.kill()
+    record = (tmp_path / "out" / "suite.json").read_bytes()
+    for settings in (SETTINGS, replace(SETTINGS, steps=4)):
+        with pytest.raises(UserError, match="or commands that one began before it was killed: wait"):
+            Runner(small(tmp_path, (A,)), tmp_path / "out", settings).run([A], range(1))
+    assert (tmp_path / "out" / "suite.json").read_bytes() == record
+    end.touch()
+    runner = Runner(small(tmp_path, (A,)), tmp_path / "out", SETTINGS)
+    until = time.monotonic() + 60
+    while not runner.has(A, 0):
+        with suppress(UserError):
+            runner.run([A], range(1))
+        assert time.monotonic() < until
+    assert ran(tmp_path) == ["world", "world", "shards", "a-seed0", "judge-a-seed0"]
+
+
 @pytest.mark.usefixtures("words_are_python")
 def test_a_command_that_fails_is_one_sentence(tmp_path: Path) -> None:
     suite = small(tmp_path, (A, B), b=lambda out, name: "import sys; sys.exit('Error: there is no room')")
@@ -391,6 +432,10 @@ def test_every_word_is_known_to_the_command_line(
         (("--toy", "--size", "12"), "Cannot read the size '12'"),
         (("--toy", "--size", "500x250"), "--size must be multiples of 32, got 500x250"),
         (("--toy", "--segmenter", "erfnet", "--weights", __file__), "Weights are a .pth"),
+        (
+            ("--toy", "--segmenter", "erfnet", "--weights", __file__, "--segmenter-steps", "9"),
+            "--segmenter-steps is for a segmenter that is trained here",
+        ),
     ],
 )
 def test_wrong_words(run: Any, tmp_path: Path, words: tuple[str, ...], sentence: str) -> None:

@@ -102,7 +102,9 @@ def fresh_chain(seed: int) -> Chain:
     with torch.no_grad():  # fresh ones say one class everywhere, and paint grey
         segmenter.part("head").weight.mul_(50)
         generator.last.weight.mul_(50)
-    info = SpadeInfo(network=NetworkInfo(name="spade", options=painting), sha256=weights_sha256(generator))
+    info = SpadeInfo(
+        network=NetworkInfo(name="spade", options=painting), sha256=weights_sha256(generator), saw=["painted/train"]
+    )
     whole = SegmenterInfo(
         network=NetworkInfo(name="lite", options=options),
         input_size=size,

@@ -146,7 +146,7 @@ def test_a_saved_chain_sees_the_same(untrained: Callable[[int], Chain], tmp_path
     assert {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()} == {
         path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()
     }
-    assert json.dumps(chain.describe).count("/") == 1  # JSON, and no path: "a/b" is what the segmenter saw
+    assert json.dumps(chain.describe).count("/") == 2  # JSON, and no path: what segmenter and generator saw
     assert untrained(1).describe != chain.describe
 
 
@@ -243,6 +243,7 @@ def test_a_chain_of_two_runs(runs: Path) -> None:
     assert chain.info.segmenter.sha256 == weights_sha256(network)
     assert (chain.info.segmenter.saw, chain.info.segmenter.input_size) == (info.saw, SIZE)
     assert isinstance(chain.generator, Spade)
+    assert chain.generator.info.saw == load_run(runs / "generator")[1].saw
     assert chain.look(picture())["synthesis"].shape == (32, 64, 3)
     native = chain_from(checkpoint=runs / "segmenter", generator=runs / "generator", device="cpu")
     assert native.size == chain.generator.trained_size == load_run(runs / "generator")[1].input_size

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from shards.errors import UserError
-from train.chain_info import DiffusersInfo
+from train.chain_info import DiffusersConfig, DiffusersInfo
 from train.generators import Diffusers, generator_from
 
 CPU = torch.device("cpu")
@@ -66,7 +66,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_paints_the_same_picture_twice_and_what_the_classes_steer(pipeline: Path, tmp_path: Path) -> None:
-    generator = Diffusers(pipeline, CPU, steps=2)
+    generator = Diffusers(pipeline, CPU, DiffusersConfig(steps=2))
     road = np.zeros((64, 128), np.uint8)
     painted = generator.paint(road, "a-0")
     assert (painted.shape, painted.dtype) == ((64, 128, 3), np.uint8)
@@ -76,7 +76,7 @@ def test_it_paints_the_same_picture_twice_and_what_the_classes_steer(pipeline: P
     info = DiffusersInfo.model_validate_json(generator.info.model_dump_json())
     again = generator_from(info, tmp_path / "none", CPU)
     np.testing.assert_array_equal(again.paint(road, ""), painted)
-    other = Diffusers(pipeline, CPU, steps=2, seed=1)
+    other = Diffusers(pipeline, CPU, DiffusersConfig(steps=2, seed=1))
     assert not np.array_equal(other.paint(road, ""), painted)
     with pytest.raises(UserError, match="multiples of 64, not 96x64"):
         generator.check_size((96, 64))

@@ -23,7 +23,7 @@ from train.machine import Machine
 
 torch.set_num_threads(1)
 shards, folder, kills, method = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-machine = Machine(torch.device("cpu"), log_every=3, save_every=1)
+machine = Machine(torch.device("cpu"), log_every=3, save_every=2)
 STEPS = 12 * kills + 8  # more than all forks can reach before they are killed
 
 

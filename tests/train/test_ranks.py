@@ -111,6 +111,7 @@ def test_what_several_processes_cannot_do_is_one_sentence(
         ranks.check_batch_norm(torch.nn.BatchNorm2d(2), torch.device("cpu"))
     frozen = torch.nn.BatchNorm2d(2).eval()
     assert ranks.check_batch_norm(frozen, torch.device("cpu")) is frozen
+    assert [feed.shares(*of) for of in ((8, 2), (3, 2), (1, 2), (0, 2))] == [[4, 4], [1, 2], [1, 1], [0, 0]]
     config = TrainConfig(batch=6, accumulate=2)
     pool = TrainingPool([world], config, input_size=(64, 32), seed=0)
     with pytest.raises(UserError, match="among 2 processes, in 2 parts each: give a multiple of 4, got 6"):

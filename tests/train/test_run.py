@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from shards.errors import UserError
+from shards.flock import alone_in
 from shards.sample import Sample
 from train.checkpoint import NetworkInfo, load_checkpoint, load_run, read_info, save_checkpoint
 from train.machine import Machine, make_machine
@@ -179,6 +180,16 @@ def test_the_command_of_a_finished_run_changes_nothing(tiny_shards: Path, tmp_pa
     segmenter(tiny_shards, tmp_path / "unjudged")
     with pytest.raises(UserError, match="is finished; judge it on held-out shards"):
         segmenter(tiny_shards, tmp_path / "unjudged", val_shards=[tiny_shards])
+
+
+def test_two_commands_do_not_write_into_one_run(tiny_shards: Path, tmp_path: Path) -> None:
+    segmenter(tiny_shards, tmp_path / "run", machine=Machine(CPU, stop_at=2))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    with alone_in(tmp_path / "run", ""), pytest.raises(UserError, match=r"Another process trains in .*run: wait"):
+        segmenter(tiny_shards, tmp_path / "run")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+    segmenter(tiny_shards, tmp_path / "run")
+    assert read_info(tmp_path / "run").finished
 
 
 def test_another_config_in_an_existing_run_is_refused(tiny_shards: Path, tmp_path: Path, trained: Path) -> None:

@@ -17,7 +17,7 @@ shows something there, too. What leaves the run is the moving average of the gen
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field, model_validator
@@ -26,10 +26,10 @@ from torch import Tensor, nn
 from shards.coded import SampleSet
 from shards.errors import BadInput
 from shards.progress import track
+from shards.resize import resize_seen
 from train.cards import RESYNTHESIS
 from train.config import TrainConfig
 from train.data import Batch, TrainingPool
-from train.generators import resized
 from train.losses.gan import discriminator_loss, feature_matching, generator_loss, perceptual_loss
 from train.methods.base import Figures, Method, Modules, Phase, Progress, Task
 from train.networks.features import VGGFeatures
@@ -41,6 +41,9 @@ from train.uncertainty import VGG19_WEIGHTS
 
 class ResynthesisConfig(TrainConfig):
     """The defaults are the paper's, but for the batch, which was 32."""
+
+    stride: ClassVar[int] = SpadeGenerator.stride
+    """Sides of `input_size` and `crop` are multiples of it."""
 
     epochs: float = Field(200.0, gt=0)
     """Passes over the shards, where `steps` is not given."""
@@ -70,8 +73,6 @@ class ResynthesisConfig(TrainConfig):
     def _fits(self) -> ResynthesisConfig:
         if self.encoder_lr != 1:
             raise ValueError(f"encoder_lr means nothing here: a generator has no encoder, got {self.encoder_lr:g}")
-        if self.crop is not None and any(side % SpadeGenerator.stride for side in self.crop):
-            raise ValueError(f"crop must be multiples of {SpadeGenerator.stride}, got {self.crop[0]}x{self.crop[1]}")
         return self
 
 
@@ -156,7 +157,7 @@ def judge_generator(
                 unreadable.append((bad.reason, bad.detail))
                 continue
             classes = torch.from_numpy(resize_labels(sample.semantic, size))[None].to(device)
-            photograph = torch.from_numpy(resized(sample.image, size)).to(device).movedim(-1, 0).float() / 255
+            photograph = torch.from_numpy(resize_seen(sample.image, size)).to(device).movedim(-1, 0).float() / 255
             total += float((network(classes)[0].float() - photograph).abs().mean())
             count += 1
     return ({"difference": total / count} if count else {}), unreadable

@@ -73,10 +73,10 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     return _state_dict(loaded, file)
 
 
-def save_weights(network: nn.Module, file: Path) -> None:
-    """Write the weights as safetensors, whole or not at all."""
+def save_weights(network: nn.Module, file: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write the weights as safetensors, and words about them into its head, whole or not at all."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    write_atomically(file, save(weights))
+    write_atomically(file, save(weights, metadata=metadata))
 
 
 def weights_sha256(network: nn.Module) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +10,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from shards.errors import BadInput, UserError
-from shards.layouts.coco import CocoIndex, CocoLicence, LicenceFilter, annotation_mask, read_image, scan_coco
+from shards.layouts.coco import CocoIndex, annotation_mask, read_image, scan_coco
+from shards.layouts.licences import Licence
 
 H, W = 20, 30
 SQUARE = [[5, 5, 15, 5, 15, 15, 5, 15]]
@@ -83,73 +84,10 @@ def test_index(tmp_path: Path) -> None:
     assert index.problems == ()
     image = index.images[7]
     assert (image.width, image.height) == (W, H)
-    assert image.licence == CocoLicence("Attribution-NonCommercial-NoDerivs License", "http://x/by-nc-nd/2.0/")
+    assert image.licence == Licence("Attribution-NonCommercial-NoDerivs License", "http://x/by-nc-nd/2.0/")
     assert not image.licence.allows_derivatives
     assert read_image(image).shape == (H, W, 3)
     assert str(tmp_path) not in json.dumps(dict(index.fingerprint))
-
-
-@pytest.mark.parametrize(
-    ("licence", "allowed"),
-    [
-        (CocoLicence("Attribution License", "http://creativecommons.org/licenses/by/2.0/"), True),
-        (CocoLicence("Attribution-NonCommercial-ShareAlike License", ""), True),
-        (CocoLicence("", "http://creativecommons.org/licenses/by-nd/2.0/"), False),
-        (CocoLicence("Attribution-NoDerivs License", ""), False),
-        (CocoLicence(), False),
-    ],
-)
-def test_derivatives(licence: CocoLicence, allowed: bool) -> None:
-    assert licence.allows_derivatives is allowed
-
-
-COMMONS = "http://creativecommons.org/licenses"
-OF_COCO = [
-    # licence, known, derivatives, commercial, share alike
-    (CocoLicence("Attribution-NonCommercial-ShareAlike License", f"{COMMONS}/by-nc-sa/2.0/"), (1, 1, 0, 1)),
-    (CocoLicence("Attribution-NonCommercial License", f"{COMMONS}/by-nc/2.0/"), (1, 1, 0, 0)),
-    (CocoLicence("Attribution-NonCommercial-NoDerivs License", f"{COMMONS}/by-nc-nd/2.0/"), (1, 0, 0, 0)),
-    (CocoLicence("Attribution License", f"{COMMONS}/by/2.0/"), (1, 1, 1, 0)),
-    (CocoLicence("Attribution-ShareAlike License", f"{COMMONS}/by-sa/2.0/"), (1, 1, 1, 1)),
-    (CocoLicence("Attribution-NoDerivs License", f"{COMMONS}/by-nd/2.0/"), (1, 0, 1, 0)),
-    (CocoLicence("No known copyright restrictions", "http://flickr.com/commons/usage/"), (1, 1, 1, 0)),
-    (CocoLicence("United States Government Work", "http://www.usa.gov/copyright.shtml"), (1, 1, 1, 0)),
-]
-OTHERS = [
-    (CocoLicence("CC BY-NC-ND 4.0", ""), (1, 0, 0, 0)),
-    (CocoLicence("CC0 1.0", ""), (1, 1, 1, 0)),
-    (CocoLicence("", "https://creativecommons.org/publicdomain/mark/1.0/"), (1, 1, 1, 0)),
-    (CocoLicence("Attribution-NonCommercial-NoDerivatives 4.0 International", ""), (1, 0, 0, 0)),
-    (CocoLicence("Attribution License", f"{COMMONS}/by-nd/2.0/"), (1, 0, 1, 0)),  # they disagree: what both permit
-    (CocoLicence("All rights reserved", ""), (0, 0, 0, 0)),
-    (CocoLicence("Photograph by A. Smith", "http://example.org/by/"), (0, 0, 0, 0)),
-    (CocoLicence("Not a US Government Work", ""), (0, 0, 0, 0)),
-    (CocoLicence(), (0, 0, 0, 0)),
-]
-
-
-@pytest.mark.parametrize(("licence", "terms"), OF_COCO + OTHERS)
-def test_terms_of_licences(licence: CocoLicence, terms: tuple[int, ...]) -> None:
-    found = licence.terms
-    assert (found.known, found.derivatives, found.commercial, found.share_alike) == tuple(map(bool, terms))
-
-
-@pytest.mark.parametrize(("licence", "terms"), OF_COCO)
-def test_name_and_address_say_the_same(licence: CocoLicence, terms: tuple[int, ...]) -> None:
-    assert CocoLicence(licence.name, "").terms == CocoLicence("", licence.url).terms == licence.terms
-
-
-def test_each_word_of_the_filter_is_stricter_than_the_one_before() -> None:
-    everything = [licence for licence, _ in OF_COCO + OTHERS]
-    passed = [{licence for licence in everything if licence.passes(word)} for word in get_args(LicenceFilter)]
-    assert get_args(LicenceFilter) == ("any", "known", "derivatives-allowed", "commercial-allowed")
-    assert passed[0] == set(everything)
-    assert passed[0] > passed[1] > passed[2] > passed[3]
-    sold = {licence.name for licence in passed[3] & {licence for licence, _ in OF_COCO}}
-    assert sold == {
-        "Attribution License", "Attribution-ShareAlike License", "No known copyright restrictions",
-        "United States Government Work",
-    }  # fmt: skip
 
 
 def test_masks_of_all_forms_agree(tmp_path: Path) -> None:
@@ -223,7 +161,7 @@ def test_broken_images(tmp_path: Path) -> None:
     images = [good, good, {"id": 8, "file_name": "8.png", "width": W, "height": H}, {"id": 9}, "x"]
     index = scan(write(tmp_path, annotation(1), annotation(1), annotation(2, image_id=8), images=images))
     assert list(index.images) == [7]
-    assert index.images[7].licence == CocoLicence()
+    assert index.images[7].licence == Licence()
     # The annotation of the missing picture is no second problem.
     assert sorted(problem.reason for problem in index.problems) == [
         "bad-image-row",
@@ -243,7 +181,7 @@ def test_ids_that_are_no_numbers(tmp_path: Path) -> None:
     }
     index = scan(write(tmp_path, annotation(1), annotation(2, area=HUGE), **changes))
     assert list(index.images) == [7]
-    assert index.images[7].licence == CocoLicence()
+    assert index.images[7].licence == Licence()
     assert index.categories == ("dog",)
     assert [row.area for row in index.annotations] == [100, 100]  # the box stands in for an impossible area
     assert [problem.reason for problem in index.problems] == ["bad-image-row"] * 4
@@ -271,7 +209,7 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
         )
     )
     assert [problem.reason for problem in index.problems] == ["bad-image-row", "bad-image-row", "unknown-category"]
-    assert index.images[7].licence == CocoLicence()
+    assert index.images[7].licence == Licence()
     assert index.categories == ("dog",)
 
 
