@@ -14,7 +14,7 @@ import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -40,6 +40,8 @@ from shards.errors import UserError
 SCHEMA = 1
 RESULTS = "results.json"
 CURVES = "curves.json"
+OTHERS: Final = {"manifest.json": "a shard set", "checkpoint.json": "a training run"}
+"""What else a folder of this tool may be, by a file in it."""
 
 
 def check_out(out: Path | None, *, overwrite: bool = False) -> None:
@@ -50,12 +52,15 @@ def check_out(out: Path | None, *, overwrite: bool = False) -> None:
         overwrite: whether those of an earlier evaluation may be replaced.
 
     Raises:
-        UserError: it is a file, holds an evaluation, or cannot be written to.
+        UserError: it is a file, holds an evaluation, a shard set or a training run, or cannot be written to.
     """
     if out is None:
         return
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file: give a folder.")
+    for name, what in OTHERS.items():
+        if (out / name).exists():
+            raise UserError(f"--out {out} holds {what}: give another folder.")
     if (out / RESULTS).exists() and not overwrite:
         raise UserError(
             f"--out {out} holds an evaluation already: give another folder, or replace it with --overwrite."

@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from shards.coded import CodedSample
 from shards.errors import BadInput, UserError
@@ -26,6 +26,7 @@ from shards.sample import Sample
 _OPEN = 64  # tars that a set keeps open, in each process
 _REQUESTS = 16  # shards of a set behind a URL that are indexed at a time: answers take their time there
 _MANY = 1000  # shards from which on it is told how far opening a set is
+_REPAIR: Final = "repeat the command that made the set, with --repair."
 
 
 class ShardSet:
@@ -50,11 +51,11 @@ class ShardSet:
         sizes = file_sizes(folder)
         for record in self.manifest.shards:
             if record.name not in sizes:
-                raise UserError(f"{folder} lacks the shard {record.name}; build the set again.")
+                raise UserError(f"{folder} lacks the shard {record.name}; {_REPAIR}")
             if sizes[record.name] != record.bytes:
                 raise UserError(
-                    f"{folder / record.name} has {sizes[record.name]} bytes, its manifest says {record.bytes}; build "
-                    "the set again."
+                    f"{folder / record.name} has {sizes[record.name]} bytes, its manifest says {record.bytes}; "
+                    f"{_REPAIR}"
                 )
         paths = [folder / record.name for record in self.manifest.shards]
         found: Iterator[tuple[Path, list[Entry]]] = zip(paths, _index_all(paths), strict=True)
@@ -63,8 +64,7 @@ class ShardSet:
         for record, (path, entries) in zip(self.manifest.shards, found, strict=True):
             if len(entries) != record.samples:
                 raise UserError(
-                    f"{path} holds {plural(len(entries), 'sample')}, its manifest says {record.samples}; "
-                    "build the set again."
+                    f"{path} holds {plural(len(entries), 'sample')}, its manifest says {record.samples}; {_REPAIR}"
                 )
             self._entries.add(path.name, entries)
         self._keep_open()

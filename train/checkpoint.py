@@ -101,17 +101,30 @@ class CheckpointInfo(BaseModel):
     """Versions."""
 
     def same_run(self, other: CheckpointInfo) -> str | None:
-        """Name of the first field in which two runs differ; None where one can continue the other."""
+        """The first field in which two runs differ, in words; None where one can continue the other.
+
+        Of a configuration, a size or a length both values are told, this run's first.
+        """
         progress = {"step", "epoch", "finished", "rejected", "validation", "tool"}
         mine, theirs = self.model_dump(exclude=progress), other.model_dump(exclude=progress)
         for field, value in mine.items():
             if value != theirs[field]:
                 if field == "config":
                     # Versions differ in their fields; the Ellipsis tells a missing one from None.
-                    keys = sorted({*value, *theirs[field]})
-                    return next(f"config.{k}" for k in keys if value.get(k, ...) != theirs[field].get(k, ...))
-                return field
+                    before, now = (
+                        {**dict.fromkeys((*value, *theirs[field]), ...), **one} for one in (value, theirs[field])
+                    )
+                    return next(
+                        _both(key, before[key], now[key]) for key in sorted(before) if before[key] != now[key]
+                    )
+                return _both(field, value, theirs[field]) if field in ("steps", "seed", "input_size") else field
         return None
+
+
+def _both(name: str, before: object, now: object) -> str:
+    """A field and its two values; one that a version did not know yet is told as missing."""
+    words = ["missing" if value is ... else f"{value}" for value in (before, now)]
+    return f"{name} ({words[0]}, now {words[1]})"
 
 
 def save_checkpoint(run: Path, info: CheckpointInfo, network: nn.Module) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from anomsynth.commands.options import ConfigFile, Overrides, Seed
+from anomsynth.commands.options import ConfigFile, Overrides, Repair, Seed
 from pipelines.defaults import SAMPLES_PER_SHARD
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ Shards = Annotated[
     typer.Option(
         "--shards", metavar="A:B", help="Make only these shards, A up to B - 1; the call that finds all ends the set."
     ),
-]
-Repair = Annotated[
-    bool, typer.Option("--repair", help="Make what is broken or missing of a complete set again, and only that.")
 ]
 PerShard = Annotated[int, typer.Option("--samples-per-shard", min=1, help="Samples in a tar.")]
 PerFrame = Annotated[

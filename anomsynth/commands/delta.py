@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anomsynth.commands import build
+from anomsynth.commands.options import Repair
 
 if TYPE_CHECKING:
     from shards.config import Config
@@ -20,7 +21,7 @@ def materialize(
     workers: build.Workers = None,
     engine: build.Engine = "local",
     shards: build.Shards = None,
-    repair: build.Repair = False,
+    repair: Repair = False,
     strict: build.Strict = False,
     dry_run: build.DryRun = False,
 ) -> None:

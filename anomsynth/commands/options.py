@@ -43,6 +43,10 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Set one field of the configuration; may be repeated."),
 ]
 
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Make what is broken or missing of a complete set again, and only that.")
+]
+
 BenchmarkOptions = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set one option of the benchmark; may be repeated."),

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 Frames = Annotated[Path | None, typer.Option(metavar="DIR", help="Cityscapes with labelIds and instanceIds.")]
 Coco = Annotated[Path | None, typer.Option(metavar="DIR", help="COCO 2017.")]
-Benchmarks = Annotated[list[Path] | None, typer.Option(metavar="DIR", help="Sets of the table; may be repeated.")]
+Benchmarks = Annotated[
+    list[Path] | None, typer.Option(metavar="DIR", help="FS LostAndFound, FS Static, RoadAnomaly; may be repeated.")
+]
 Known = Annotated[Literal["erfnet"] | None, typer.Option(help="A known network, with --weights; else trained.")]
 Vgg16 = Annotated[
     Path | None,
@@ -34,7 +36,8 @@ Rows = Annotated[
     typer.Option(
         "--row",
         metavar="KEY",
-        help=f"Only these: {', '.join(row.key for row in SUITES['mgcda-table3'].rows)}; may be repeated.",
+        help=f"Only these, in the table's order: {', '.join(row.key for row in SUITES['mgcda-table3'].rows)}; may be "
+        "repeated.",
     ),
 ]
 Jobs = Annotated[
@@ -82,16 +85,7 @@ def reproduce(
     check_file(weights, "--weights")
     check_file(vgg16, "--vgg16")
     check_file(vgg19, "--vgg19")
-    from anomsynth.suites.base import Settings
-    from anomsynth.suites.runner import Runner, Stopped
-    from anomsynth.suites.table import cost_of, table_of, verdicts
-    from eval.report.grid import markdown
-    from eval.report.terminal import Shown
     from shards.errors import UserError
-    from shards.writer import write_atomically
-    from train.devices import choose_device
-    from train.networks.resynthesis import SpadeGenerator
-    from train.start import starting_segmenter
 
     real = (cityscapes, coco, benchmarks)
     if toy and any(real):
@@ -113,6 +107,17 @@ def reproduce(
         raise UserError(f"There is no row {strangers[0]!r}; they are: {', '.join(row.key for row in chosen.rows)}.")
     small, large = parse_size("128x64"), parse_size("512x256")
     picture = parse_size(size) if size else (small if toy else large)
+    # Checked before torch is imported, which takes seconds
+    from anomsynth.suites.base import Settings
+    from anomsynth.suites.runner import Runner, Stopped
+    from anomsynth.suites.table import cost_of, table_of, verdicts
+    from eval.report.grid import markdown
+    from eval.report.terminal import Shown
+    from shards.writer import write_atomically
+    from train.devices import choose_device
+    from train.networks.resynthesis import SpadeGenerator
+    from train.start import starting_segmenter
+
     stride = SpadeGenerator.stride
     if any(side % stride for side in picture):
         raise UserError(f"--size must be multiples of {stride}, got {picture[0]}x{picture[1]}.")
@@ -152,7 +157,9 @@ def reproduce(
     if not compared and {*chosen.versus} <= {row.key for row in picked}:
         compared = [f"Whether {chosen.versus[0]} beats {chosen.versus[1]} by more than seeds vary takes two --seeds."]
     notes = [*chosen.notes(settings), *compared]
-    grid = table_of(runner, picked, range(seeds), notes=notes)
+    # With the rows of earlier calls: the table of a folder only grows.
+    told = [row for row in chosen.rows if row in picked or any(runner.has(row, seed) for seed in range(seeds))]
+    grid = table_of(runner, told, range(seeds), notes=notes)
     write_atomically(out / "table.md", markdown([grid]).encode())
     console().print(Shown(grid))
     trained, judged = cost_of(runner, picked, range(seeds))
@@ -182,7 +189,11 @@ def check_real(
     from train.networks.features import VGGFeatures
     from train.networks.imagenet import load_imagenet
 
-    found = find_all(benchmarks).sets
+    try:
+        found = find_all(benchmarks).sets
+    except UserError as error:
+        wanted = ", ".join(suite.sets.values())
+        raise UserError(f"--benchmarks is to hold the sets of the table ({wanted}). {error}") from error
     parts = [(one.benchmark, one.part) for one in found if isinstance(one, BenchmarkSet)]
     missing = [title for part, title in suite.sets.items() if part not in parts]
     if missing:

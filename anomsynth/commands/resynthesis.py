@@ -13,6 +13,7 @@ from anomsynth.commands.options import (
     ConfigFile,
     Device,
     Overrides,
+    Repair,
     Seed,
     Segmenter,
     Threads,
@@ -64,10 +65,12 @@ def enrich(
     features: Features = None,
     vgg: VggFile = None,
     normalise: Annotated[
-        Literal["max", "range"], typer.Option(help="What the uncertainty maps are divided by; max as published.")
+        Literal["max", "range"],
+        typer.Option(help="Doubt is (x - min) / max, as published: black where it is even; or / (max - min)."),
     ] = "max",
     device: Device = "auto",
     threads: Threads = None,
+    repair: Repair = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first broken sample.")] = False,
     overrides: Annotated[
         list[str] | None,
@@ -121,6 +124,7 @@ def enrich(
         count=manifest.count,
         seed=manifest.seed,
         samples_per_shard=manifest.samples_per_shard,
+        repair=repair,
         strict=strict,
     )
     chain.save(out / FOLDER)

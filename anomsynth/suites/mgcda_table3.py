@@ -133,6 +133,8 @@ def notes(settings: Settings) -> list[str]:
         "All rows: equally many steps of 8 samples, so rows of one domain see theirs twice as often; SynBoost's "
         "class weights; VoidClass holds true void objects and instances painted under a wrong name. The paper does "
         "not name its weights, and describes VoidClass by the void objects.",
+        "All rows and seeds share one segmenter, one generator and one set of shards: the spread over the seeds does "
+        "not hold what others would change.",
     ]
 
 

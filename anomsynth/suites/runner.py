@@ -32,6 +32,8 @@ SETTINGS: Final = "suite.json"
 ROWS: Final = "rows"
 LOGS: Final = "logs"
 COST: Final = "cost.json"
+RUNNER: Final = "reproduce"
+"""Name of this process among those that are noted while they run."""
 FREE: Final = frozenset({"workers"})
 """Settings that change nothing about a row."""
 ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -75,21 +77,19 @@ class Runner:
         """
         try:
             self.out.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise UserError(f"--out must be a folder, {self.out} is a file.") from error
         except OSError as error:
             raise UserError(f"Cannot make the folder {self.out}: {error.strerror}.") from error
-        busy = (
-            f"Another `anomsynth reproduce` works in {self.out}, or commands that one began before it was killed: "
-            f"wait for them, or end them by `pkill -f {self.out}`."
-        )
-        with alone_in(self.out, busy) as lock, self._signals():
+        with alone_in(self.out, busy(self.out)) as lock, self._signals():
             claim(self.out, self.suite, self.settings)
             self.inherited = (lock,)
-            self._run(rows, seeds)
+            with noted(self.out, RUNNER, os.getpid()):
+                self._run(rows, seeds)
 
     def _run(self, rows: Sequence[Row], seeds: Sequence[int]) -> None:
         stages = [stage for stage in self.suite.prepare(self.out, self.settings) if not self.is_done(stage)]
         for stage in track(stages, "preparing", total=len(stages), unit="stages"):
-            print(f"{stage.name}: what it says is in {self.out / LOGS / stage.name}.txt", file=sys.stderr)
             self.do(stage)
         # Seed by seed, so that a whole table is there early.
         tasks = [(row, seed) for seed in seeds for row in rows if not self.has(row, seed)]
@@ -147,6 +147,7 @@ class Runner:
             raise Stopped
         log = self.out / LOGS / f"{stage.name}.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
+        print(f"{stage.name}: what it says is in {log}", file=sys.stderr)
         if stage.remnant is not None and stage.remnant.exists():
             shutil.rmtree(stage.remnant)
         began = time.monotonic()
@@ -165,7 +166,8 @@ class Runner:
             self.running.add(child.pid)
             if self.ending:  # meanwhile
                 self._end()
-            _, status, usage = os.wait4(child.pid, 0)
+            with noted(self.out, stage.name, child.pid):
+                _, status, usage = os.wait4(child.pid, 0)
             self.running.discard(child.pid)
             child.returncode = os.waitstatus_to_exitcode(status)
         took = {"seconds": time.monotonic() - began, "processor_seconds": usage.ru_utime + usage.ru_stime}
@@ -223,6 +225,32 @@ class Runner:
                 signal.signal(number, handler)
 
 
+@contextmanager
+def noted(out: Path, name: str, pid: int) -> Iterator[None]:
+    """Within the block LOGS/NAME.pid says which process this is."""
+    note = out / LOGS / f"{name}.pid"
+    note.parent.mkdir(exist_ok=True)
+    write_atomically(note, f"{pid}\n".encode())
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def busy(out: Path) -> str:
+    """What to say where somebody works in a folder: who, and how to end it."""
+    alive = {}
+    for note in sorted((out / LOGS).glob("*.pid")):
+        with suppress(OSError, ValueError):  # it ended meanwhile, or lies in a killed runner's notes
+            pid = int(note.read_text())
+            os.kill(pid, 0)
+            alive[note.stem] = pid
+    alive = {RUNNER: alive[RUNNER]} if RUNNER in alive else alive  # which ends the others
+    who = ", ".join(f"{name} (process {pid})" for name, pid in alive.items())
+    how = f"end it by `kill {' '.join(map(str, alive.values()))}`" if alive else "end it"
+    return f"Another command works in {out}{f': {who}' if who else ''}. Wait for it, or {how}: what it did is kept."
+
+
 def command_of(stage: Stage) -> list[str]:
     """The command of a stage; -P: a folder of the user's called train, say, is not ours."""
     return [sys.executable, "-P", "-m", "anomsynth", *stage.words]
@@ -242,7 +270,10 @@ def claim(out: Path, suite: Suite, settings: Settings) -> None:
             before = json.loads(path.read_bytes())
         except ValueError as error:
             raise UserError(f"{path} is broken; choose another --out.") from error
-        names = [name for name in record if not isinstance(before, dict) or before.get(name) != record[name]]
+        before = before if isinstance(before, dict) else {}
+        names = [
+            f"{name} ({before.get(name)}, now {value})" for name, value in record.items() if before.get(name) != value
+        ]
         if not names:
             return
         if any(path.name not in (SETTINGS, LOGS) for path in out.iterdir()):

@@ -41,11 +41,11 @@ def table_of(runner: Runner, rows: Sequence[Row], seeds: Sequence[int], *, notes
                 ours.append(Cell(_spread(values)))
                 theirs.append(Cell(f"{row.published[title][place]:.2f}"))
         cells += [
-            (Cell(row.name), Cell(f"ours, {len(found)} of {len(seeds)} seeds"), *ours),
-            (Cell(row.name), Cell("published"), *theirs),
+            (Cell(name := called(row)), Cell(f"ours, {len(found)} of {len(seeds)} seeds"), *ours),
+            (Cell(name), Cell("published"), *theirs),
         ]
     return Grid(
-        title=f"{suite.title}, in %: mean and standard deviation over seeds",
+        title=f"{suite.title}, in %{': mean and standard deviation over seeds' if len(seeds) > 1 else ''}",
         columns=("training", "figures", *heads),
         names=2,
         rows=tuple(cells),
@@ -54,6 +54,11 @@ def table_of(runner: Runner, rows: Sequence[Row], seeds: Sequence[int], *, notes
         repeating=1,
         parts=tuple(Part(2, title) for title in titles),
     )
+
+
+def called(row: Row) -> str:
+    """The paper's name of a row, and what is typed for it where that is another word."""
+    return row.name if row.key == row.name.lower() else f"{row.name} ({row.key})"
 
 
 def figures_of(suite: Suite, folder: Path) -> Figures:

@@ -127,6 +127,14 @@ class _Section:
         }
 
 
+def _flat(described: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """What is described within what is described, under joint names such as `chain segmenter sha256`."""
+    flat: dict[str, Any] = {}
+    for name, value in described.items():
+        flat |= _flat(value, f"{before}{name} ") if isinstance(value, Mapping) else {f"{before}{name}": value}
+    return flat
+
+
 def write_page(
     results: Results, predictor: Predictor | Pictures | None, out: Path, *, frames_per_set: int = 6
 ) -> Path:
@@ -152,7 +160,7 @@ def write_page(
         for number, (name, found) in enumerate(track(judged.items(), "pictures", total=len(judged), unit="sets"), 1)
     ]
     html = _template().render(
-        predictor=results.predictor,
+        predictor=_flat(results.predictor),
         versions=results.versions,
         ramp=css_ramp(),
         lower=lower_is_better,

@@ -16,23 +16,27 @@ from shards.inspect.choice import Filters
 from shards.inspect.views import ANOMALY_COLOR, Tile
 from shards.manifest import Manifest
 from shards.plural import plural
+from shards.sample import EXTRAS
 
 _CAPTION_HEIGHT = 34
 
 
 def sheet(tiles: Sequence[Tile]) -> bytes:
-    """Before and after of each sample, two samples a row, as PNG."""
-    columns = 2 if len(tiles) > 1 else 1
-    pictures = [[view for _, view in tile.views[:2]] for tile in tiles]
-    width, height, gap = pictures[0][0].shape[1], max(pair[0].shape[0] for pair in pictures), 6
-    cell = (2 * width + 3 * gap, height + _CAPTION_HEIGHT + gap)
+    """Before and after of each sample, two samples a row, as PNG; of enriched ones what is compared, one a row."""
+    shown = [[*tile.views[:2], *(view for view in tile.views[2:] if view[0] in EXTRAS)] for tile in tiles]
+    most = max(map(len, shown))
+    columns = 2 if len(tiles) > 1 and most == 2 else 1
+    width, height, gap = shown[0][0][1].shape[1], max(views[0][1].shape[0] for views in shown), 6
+    cell = (most * (width + gap) + gap, height + _CAPTION_HEIGHT + gap)
     rows = -(-len(tiles) // columns)
     drawn = Image.new("RGB", (columns * cell[0], rows * cell[1] + gap), (24, 24, 28))
     draw, font = ImageDraw.Draw(drawn), ImageFont.load_default(12)
-    for number, (tile, pair) in enumerate(zip(tiles, pictures, strict=True)):
+    for number, (tile, views) in enumerate(zip(tiles, shown, strict=True)):
         left, top = (number % columns) * cell[0] + gap, (number // columns) * cell[1] + gap
-        for place, view in enumerate(pair):
+        for place, (name, view) in enumerate(views):
             drawn.paste(Image.fromarray(view), (left + place * (width + gap), top))
+            if place > 1:
+                draw.text((left + place * (width + gap), top + height + 2), name, (225, 225, 225), font)
         draw.multiline_text((left, top + height + 2), tile.caption, (225, 225, 225), font, spacing=2)
     buffer = io.BytesIO()
     drawn.save(buffer, "PNG", compress_level=1)

@@ -99,6 +99,14 @@ def test_the_job(run: Run, world: Path, job: Path) -> None:
     assert predicted.status == 0, predicted.err
     assert np.load(job / "maps" / f"{picture.stem}_anomaly.npy", allow_pickle=False).shape == (64, 128)
 
+    for folder, what in ((job / "run", "a training run"), (job / "mix", "a shard set")):
+        lost = run(
+            "eval", "roadanomaly", "--data", world / "benchmarks", "--checkpoint", job / "run", "--out", folder,
+            "--overwrite",
+        )  # fmt: skip
+        assert (lost.status, lost.err.count("\n")) == (1, 1)
+        assert f"holds {what}: give another folder" in lost.err
+
     sized = run("predict", picture, "--checkpoint", job / "run", "--size", "128x64", "--out", job / "no")
     assert (sized.status, sized.err.count("\n")) == (1, 1)
     assert "--size, --flip, --tile, --batch and --precision are of segmenters; leave them out." in sized.err
@@ -126,12 +134,21 @@ def test_enriched_maps_are_what_the_chain_says(run: Run, job: Path) -> None:
         assert run("verify", job / f"{name}-rich").status == 0
     assert swapped
 
-    again = run(
+    words = (
         "enrich", job / "mix", "--checkpoint", job / "segmenter", "--generator", job / "generator",
-        "--out", job / "mix-rich", *SIZE,
+        "--out", job / "mix-rich", *SIZE, "--threads", 1,
     )  # fmt: skip
+    again = run(*words)
     assert again.status == 0
     assert "is complete already" in again.out
+    before = {path.name: path.read_bytes() for path in (job / "mix-rich").iterdir() if path.is_file()}
+    tar = next((job / "mix-rich").glob("*.tar"))
+    tar.write_bytes(tar.read_bytes()[:2000])
+    with pytest.raises(UserError, match=r"repeat the command that made the set, with --repair\.$"):
+        ShardSet(job / "mix-rich")
+    mended = run(*words, "--repair")
+    assert (mended.status, mended.out) == (0, f"Made again: {tar.name}.\n")
+    assert before == {path.name: path.read_bytes() for path in (job / "mix-rich").iterdir() if path.is_file()}
 
 
 def test_pictures_made_elsewhere_that_are_missing_are_recorded(run: Run, job: Path) -> None:

@@ -67,6 +67,7 @@ def test_the_builds_of_the_readme(run: Run, world: Path, tmp_path: Path, monkeyp
         builds[out].add(shlex.join(words))
         if words[1] == "build":
             here = {"COCO": world / "coco", "CITYSCAPES": world / "cityscapes"}
+            here |= {f"world/{name}": world / name for name in ("coco", "cityscapes")}  # of `anomsynth toy world`
             outcome = run(*(here.get(word, word) for word in words[1:]), "--dry-run")
             assert outcome.status == 0, (words, outcome.err)
             seen += 1

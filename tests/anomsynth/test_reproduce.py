@@ -234,7 +234,7 @@ def test_what_a_killed_runner_began_keeps_the_next_one_out_until_it_ends(tmp_pat
         killed.kill()
     record = (tmp_path / "out" / "suite.json").read_bytes()
     for settings in (SETTINGS, replace(SETTINGS, steps=4)):
-        with pytest.raises(UserError, match="or commands that one began before it was killed: wait"):
+        with pytest.raises(UserError, match=r"works in .*: world \(process (\d+)\)\. Wait for it, .* by `kill \1`"):
             Runner(small(tmp_path, (A,)), tmp_path / "out", settings).run([A], range(1))
     assert (tmp_path / "out" / "suite.json").read_bytes() == record
     end.touch()
@@ -261,7 +261,8 @@ def test_a_command_that_fails_is_one_sentence(tmp_path: Path) -> None:
 def test_one_folder_one_setting(tmp_path: Path) -> None:
     suite = small(tmp_path, (A,))
     Runner(suite, tmp_path / "out", SETTINGS).run([A], range(1))
-    with pytest.raises(UserError, match=r"another steps, width; one table has one setting"):
+    sentence = r"another steps \(3, now 4\), width \(0\.25, now 1\.0\); one table has one setting"
+    with pytest.raises(UserError, match=sentence):
         Runner(suite, tmp_path / "out", replace(SETTINGS, steps=4, width=1.0)).run([A], range(1))
     with pytest.raises(UserError, match="another suite"):
         Runner(replace(suite, name="other"), tmp_path / "out", SETTINGS).run([A], range(1))
@@ -269,6 +270,24 @@ def test_one_folder_one_setting(tmp_path: Path) -> None:
     (tmp_path / "other" / "mine").touch()
     with pytest.raises(UserError, match="holds something else"):
         Runner(suite, tmp_path / "other", SETTINGS).run([A], range(1))
+    with pytest.raises(UserError, match=r"--out must be a folder, .*mine is a file"):
+        Runner(suite, tmp_path / "other" / "mine", SETTINGS).run([A], range(1))
+
+
+@pytest.mark.usefixtures("words_are_python")
+def test_the_table_of_a_folder_only_grows(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SUITES, "mgcda-table3", small(tmp_path, (A, replace(B, name="The better"))))
+    words = ("reproduce", "mgcda-table3", "--toy", "--out", tmp_path / "out", "--seeds", 1)
+    first = run(*words, "--row", "b")
+    assert first.status == 0, first.err
+    assert f"b-seed0: what it says is in {tmp_path / 'out' / LOGS / 'b-seed0.txt'}" in first.err
+    assert "| A |" not in (tmp_path / "out" / "table.md").read_text()
+    assert run(*words, "--row", "a").status == 0
+    printed = (tmp_path / "out" / "table.md").read_text()
+    assert "| A | ours, 1 of 1 seeds |" in printed
+    assert "| The better (b) | ours, 1 of 1 seeds |" in printed
+    assert "deviation" not in printed
+    assert list((tmp_path / "out" / LOGS).glob("*.pid")) == []
 
 
 @pytest.mark.usefixtures("words_are_python")
