@@ -252,7 +252,7 @@ def _build(
         way: arguments of `build`.
         shareable: refuse what may not be passed on, and tell what remains restricted.
     """
-    from anomsynth.commands.delta import print_terms, refuse_unshareable
+    from anomsynth.commands.shareable import print_terms, refuse_unshareable
     from anomsynth.commands.summary import print_summary
     from pipelines.coding import Packing
     from pipelines.engine import build
