@@ -40,7 +40,12 @@ from shards.errors import UserError
 SCHEMA = 1
 RESULTS = "results.json"
 CURVES = "curves.json"
-OTHERS: Final = {"manifest.json": "a shard set", "checkpoint.json": "a training run"}
+OTHERS: Final = {
+    "manifest.json": "a shard set",
+    ".build": "an unfinished shard set",
+    "checkpoint.json": "a training run",
+    "resume.pt": "an unfinished training run",
+}
 """What else a folder of this tool may be, by a file in it."""
 
 
@@ -60,7 +65,7 @@ def check_out(out: Path | None, *, overwrite: bool = False) -> None:
         raise UserError(f"--out {out} is a file: give a folder.")
     for name, what in OTHERS.items():
         if (out / name).exists():
-            raise UserError(f"--out {out} holds {what}: give another folder.")
+            raise UserError(f"--out {out} holds {what} ({name}): give another folder.")
     if (out / RESULTS).exists() and not overwrite:
         raise UserError(
             f"--out {out} holds an evaluation already: give another folder, or replace it with --overwrite."

@@ -153,16 +153,17 @@ def reproduce(
         name = signal.Signals(runner.signal).name
         print(f"Stopped by {name}; the same command goes on from there.", file=sys.stderr)
         raise typer.Exit(128 + runner.signal) from None
-    compared = verdicts(runner, range(seeds))
-    if not compared and {*chosen.versus} <= {row.key for row in picked}:
+    # With what earlier calls made: the table of a folder only grows.
+    made = sorted({*range(seeds), *runner.seeds(chosen.rows)})
+    told = [row for row in chosen.rows if row in picked or any(runner.has(row, seed) for seed in made)]
+    compared = verdicts(runner, made)
+    if not compared and {*chosen.versus} <= {row.key for row in told}:
         compared = [f"Whether {chosen.versus[0]} beats {chosen.versus[1]} by more than seeds vary takes two --seeds."]
     notes = [*chosen.notes(settings), *compared]
-    # With the rows of earlier calls: the table of a folder only grows.
-    told = [row for row in chosen.rows if row in picked or any(runner.has(row, seed) for seed in range(seeds))]
-    grid = table_of(runner, told, range(seeds), notes=notes)
+    grid = table_of(runner, told, made, notes=notes)
     write_atomically(out / "table.md", markdown([grid]).encode())
     console().print(Shown(grid))
-    trained, judged = cost_of(runner, picked, range(seeds))
+    trained, judged = cost_of(runner, told, made)
     print(f"A row took {trained:.0f} s of a processor to train and {judged:.0f} s to judge.")
     print(f"Table: {out / 'table.md'}")
 

@@ -66,7 +66,7 @@ def enrich(
     vgg: VggFile = None,
     normalise: Annotated[
         Literal["max", "range"],
-        typer.Option(help="Doubt is (x - min) / max, as published: black where it is even; or / (max - min)."),
+        typer.Option(help="Entropy and distance are stored as (x - min) / max, as published, or / (max - min)."),
     ] = "max",
     device: Device = "auto",
     threads: Threads = None,

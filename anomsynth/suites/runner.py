@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -83,6 +84,8 @@ class Runner:
             raise UserError(f"Cannot make the folder {self.out}: {error.strerror}.") from error
         with alone_in(self.out, busy(self.out)) as lock, self._signals():
             claim(self.out, self.suite, self.settings)
+            for note in (self.out / LOGS).glob("*.pid"):  # of a runner that was killed; nobody else is here
+                note.unlink(missing_ok=True)
             self.inherited = (lock,)
             with noted(self.out, RUNNER, os.getpid()):
                 self._run(rows, seeds)
@@ -107,6 +110,12 @@ class Runner:
     def has(self, row: Row, seed: int) -> bool:
         """Whether a row was trained and judged with this seed."""
         return (self.folder(row, seed) / COST).is_file()
+
+    def seeds(self, rows: Sequence[Row]) -> list[int]:
+        """The seeds with which any of these rows was trained and judged, in order."""
+        costs = (self.out / ROWS).glob(f"*-seed*/{COST}")
+        numbers = {int(number) for path in costs if (number := path.parent.name.rpartition("-seed")[2]).isdecimal()}
+        return sorted(number for number in numbers if any(self.has(row, number) for row in rows))
 
     def folder(self, row: Row, seed: int) -> Path:
         """Where a row with a seed lies."""
@@ -227,28 +236,38 @@ class Runner:
 
 @contextmanager
 def noted(out: Path, name: str, pid: int) -> Iterator[None]:
-    """Within the block LOGS/NAME.pid says which process this is."""
+    """Within the block LOGS/NAME.pid says which process this is, where that can be written."""
     note = out / LOGS / f"{name}.pid"
-    note.parent.mkdir(exist_ok=True)
-    write_atomically(note, f"{pid}\n".encode())
+    with suppress(OSError):
+        note.parent.mkdir(exist_ok=True)
+        note.write_text(f"{pid} {_identity(pid)}\n")
     try:
         yield
     finally:
-        note.unlink(missing_ok=True)
+        with suppress(OSError):
+            note.unlink()
 
 
 def busy(out: Path) -> str:
-    """What to say where somebody works in a folder: who, and how to end it."""
+    """What to say where somebody works in a folder: who, where that can be told, and how to end it."""
     alive = {}
     for note in sorted((out / LOGS).glob("*.pid")):
-        with suppress(OSError, ValueError):  # it ended meanwhile, or lies in a killed runner's notes
-            pid = int(note.read_text())
-            os.kill(pid, 0)
-            alive[note.stem] = pid
+        with suppress(OSError, ValueError):  # it has ended, or no such things are known here
+            pid, _, identity = note.read_text().strip().partition(" ")
+            if identity == _identity(int(pid)):
+                alive[note.stem] = pid
     alive = {RUNNER: alive[RUNNER]} if RUNNER in alive else alive  # which ends the others
     who = ", ".join(f"{name} (process {pid})" for name, pid in alive.items())
-    how = f"end it by `kill {' '.join(map(str, alive.values()))}`" if alive else "end it"
-    return f"Another command works in {out}{f': {who}' if who else ''}. Wait for it, or {how}: what it did is kept."
+    how = f"end it by `kill {' '.join(alive.values())}`" if alive else "end it"
+    return f"Another command works in {out}{f': {who}' if who else ''}. Wait for it, or {how}, and repeat this one."
+
+
+def _identity(pid: int) -> str:
+    """Host and start of a process, which no other one with its number shares; OSError where it has ended."""
+    state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    if state in "ZX":  # ended, and nobody has asked how
+        raise ProcessLookupError(pid)
+    return f"{platform.node()} {rest[18]}"
 
 
 def command_of(stage: Stage) -> list[str]:
@@ -272,7 +291,9 @@ def claim(out: Path, suite: Suite, settings: Settings) -> None:
             raise UserError(f"{path} is broken; choose another --out.") from error
         before = before if isinstance(before, dict) else {}
         names = [
-            f"{name} ({before.get(name)}, now {value})" for name, value in record.items() if before.get(name) != value
+            f"{name} ({before.get(name) or 'none'}, now {value or 'none'})"
+            for name, value in record.items()
+            if before.get(name) != value
         ]
         if not names:
             return

@@ -105,7 +105,7 @@ def test_the_job(run: Run, world: Path, job: Path) -> None:
             "--overwrite",
         )  # fmt: skip
         assert (lost.status, lost.err.count("\n")) == (1, 1)
-        assert f"holds {what}: give another folder" in lost.err
+        assert f"holds {what} (" in lost.err
 
     sized = run("predict", picture, "--checkpoint", job / "run", "--size", "128x64", "--out", job / "no")
     assert (sized.status, sized.err.count("\n")) == (1, 1)

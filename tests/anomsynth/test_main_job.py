@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,7 @@ def test_a_finished_run_is_not_written_over(run: Run, job: Path) -> None:
         "train", "ovr", "--shards", job / "mix", "--checkpoint", job / "segmenter", "--out", job / "ovr", "--steps", 3
     )
     assert outcome.status == 1
-    assert "holds a finished run with another " in outcome.err
+    assert re.search(r"holds a finished run with another batch \(\d+, now \d+\); choose another --out", outcome.err)
 
 
 def test_a_checkpoint_cut_in_half_gets_a_sentence(run: Run, world: Path, job: Path) -> None:

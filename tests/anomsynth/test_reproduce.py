@@ -20,7 +20,7 @@ import pytest
 from anomsynth.suites import SUITES
 from anomsynth.suites.base import Row, Settings, Stage, Suite
 from anomsynth.suites.mgcda_table3 import ROWS, SETS, SUITE, TOY_SETS, notes
-from anomsynth.suites.runner import COST, LOGS, Runner, Stopped
+from anomsynth.suites.runner import COST, LOGS, Runner, Stopped, busy
 from anomsynth.suites.table import cost_of, table_of, verdicts
 from eval.report.grid import markdown
 from shards.errors import UserError
@@ -237,6 +237,9 @@ def test_what_a_killed_runner_began_keeps_the_next_one_out_until_it_ends(tmp_pat
         with pytest.raises(UserError, match=r"works in .*: world \(process (\d+)\)\. Wait for it, .* by `kill \1`"):
             Runner(small(tmp_path, (A,)), tmp_path / "out", settings).run([A], range(1))
     assert (tmp_path / "out" / "suite.json").read_bytes() == record
+    note = tmp_path / "out" / LOGS / "reproduce.pid"
+    note.write_text(f"{os.getpid()} {note.read_text().partition(' ')[2]}")  # another process has its number today
+    assert "world (process" in busy(tmp_path / "out")
     end.touch()
     runner = Runner(small(tmp_path, (A,)), tmp_path / "out", SETTINGS)
     until = time.monotonic() + 60
@@ -264,7 +267,7 @@ def test_one_folder_one_setting(tmp_path: Path) -> None:
     sentence = r"another steps \(3, now 4\), width \(0\.25, now 1\.0\); one table has one setting"
     with pytest.raises(UserError, match=sentence):
         Runner(suite, tmp_path / "out", replace(SETTINGS, steps=4, width=1.0)).run([A], range(1))
-    with pytest.raises(UserError, match="another suite"):
+    with pytest.raises(UserError, match=r"another suite \(small, now other\)"):
         Runner(replace(suite, name="other"), tmp_path / "out", SETTINGS).run([A], range(1))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine").touch()
@@ -288,6 +291,12 @@ def test_the_table_of_a_folder_only_grows(run: Any, tmp_path: Path, monkeypatch:
     assert "| The better (b) | ours, 1 of 1 seeds |" in printed
     assert "deviation" not in printed
     assert list((tmp_path / "out" / LOGS).glob("*.pid")) == []
+    more = ("reproduce", "mgcda-table3", "--toy", "--out", tmp_path / "out", "--seeds", 2)
+    assert run(*more).status == 0
+    whole = (tmp_path / "out" / "table.md").read_text()
+    assert "against 'A'" in whole
+    assert run(*words, "--row", "a").status == 0
+    assert (tmp_path / "out" / "table.md").read_text() == whole
 
 
 @pytest.mark.usefixtures("words_are_python")

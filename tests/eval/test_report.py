@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -240,6 +241,16 @@ def test_page_holds_everything_itself(worlds: Path, tmp_path: Path, predictor: P
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
     for word in ("dataset_AnomalyTrack", "RoadAnomaly_jpg", "bright", "recall", "false positive rate", "toy"):
         assert word in html
+
+
+def test_page_spreads_what_is_described_within(worlds: Path, tmp_path: Path, predictor: Predictor) -> None:
+    results = evaluate(find_sets("roadanomaly", worlds), predictor)
+    nested = replace(
+        results, predictor={**results.predictor, "chain": {"size": [64, 32], "segmenter": {"name": "x"}}}
+    )
+    html = write_page(nested, predictor, tmp_path / "out").read_text(encoding="utf-8")
+    assert "<dt>chain size</dt><dd>64, 32</dd>" in html
+    assert "<dt>chain segmenter name</dt><dd>x</dd>" in html
 
 
 def test_page_shows_intervals_and_inputs(worlds: Path, tmp_path: Path, predictor: Predictor) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 
 from shards.errors import UserError
 from shards.inspect import Filters, contact_sheet, label_overlay, rejected
+from shards.inspect.page import sheet
 from shards.inspect.views import close, reduced, tile
 from shards.manifest import read_manifest, write_manifest
 from shards.reader import ShardSet
@@ -100,6 +102,18 @@ def test_what_is_stored_beside_a_sample_is_seen() -> None:
     assert views["synthesis"][0, 0].tolist() == [1, 2, 3]
     assert views["entropy"][0, 0].tolist() == [7, 7, 7]
     assert "close" not in dict(tile(replace(sample(), anomaly=np.zeros((32, 64), np.uint8)), None, 16).views)
+
+
+def test_the_sheet_of_an_enriched_set_shows_what_is_compared() -> None:
+    colors = {"predicted": (128, 64, 128), "synthesis": (1, 2, 3), "entropy": (7, 7, 7)}
+    maps = {"predicted": np.zeros((32, 64), np.uint8), "entropy": np.full((32, 64), 7, np.uint8)}
+    maps |= {"synthesis": np.full((32, 64, 3), (1, 2, 3), np.uint8), "another": np.full((32, 64), 9, np.uint8)}
+    drawn = tile(replace(sample(), extras=maps), None, 64)
+    picture = np.asarray(Image.open(io.BytesIO(sheet([drawn, drawn]))))
+    assert picture.shape[1] == 5 * (64 + 6) + 6
+    for place, color in enumerate(colors.values(), 2):
+        for top in (6, picture.shape[0] // 2 + 6):  # one sample a row
+            assert picture[top + 16, 6 + place * 70 + 32].tolist() == list(color)
 
 
 def test_a_sheet_and_a_page_are_written(make_set: Any, tmp_path: Path) -> None:
