@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +39,7 @@ def try_lock(file: IO[Any] | int, kind: int) -> bool | None:
 
 
 @contextmanager
-def alone_in(folder: Path, busy: str) -> Iterator[int]:
+def alone_in(folder: Path, busy: str, *, patience: float = 0.0) -> Iterator[int]:
     """Within the block this process, and whoever inherits the descriptor, are the only ones that work in a folder.
 
     The lock is on the folder itself and leaves no file. Where there are no locks nobody is kept out.
@@ -46,6 +47,7 @@ def alone_in(folder: Path, busy: str) -> Iterator[int]:
     Args:
         folder: exists.
         busy: what is said where somebody else is in it.
+        patience: seconds for which it is waited until they leave.
 
     Yields:
         A descriptor of the folder. The lock ends when the last process that has it closes it.
@@ -58,8 +60,11 @@ def alone_in(folder: Path, busy: str) -> Iterator[int]:
     except OSError as error:
         raise UserError(f"Cannot open the folder {folder}: {error.strerror}.") from error
     try:
-        if try_lock(descriptor, fcntl.LOCK_EX) is False:
-            raise UserError(busy)
+        until = time.monotonic() + patience
+        while try_lock(descriptor, fcntl.LOCK_EX) is False:
+            if time.monotonic() >= until:
+                raise UserError(busy)
+            time.sleep(0.05)
         yield descriptor
     finally:
         os.close(descriptor)

@@ -33,6 +33,8 @@ SETTINGS: Final = "suite.json"
 ROWS: Final = "rows"
 LOGS: Final = "logs"
 COST: Final = "cost.json"
+PATIENCE: Final = 3.0
+"""Seconds by which helpers of a command that was ended may outlive it."""
 RUNNER: Final = "reproduce"
 """Name of this process among those that are noted while they run."""
 FREE: Final = frozenset({"workers"})
@@ -82,7 +84,7 @@ class Runner:
             raise UserError(f"--out must be a folder, {self.out} is a file.") from error
         except OSError as error:
             raise UserError(f"Cannot make the folder {self.out}: {error.strerror}.") from error
-        with alone_in(self.out, busy(self.out)) as lock, self._signals():
+        with alone_in(self.out, busy(self.out), patience=PATIENCE) as lock, self._signals():
             claim(self.out, self.suite, self.settings)
             for note in (self.out / LOGS).glob("*.pid"):  # of a runner that was killed; nobody else is here
                 note.unlink(missing_ok=True)

@@ -75,7 +75,7 @@ def small(tmp_path: Path, rows: tuple[Row, ...], **stages: Callable[..., str]) -
 @pytest.fixture
 def words_are_python(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stages hold Python instead of words of the command line."""
-    monkeypatch.setattr("anomsynth.suites.runner.command_of", lambda stage: ["python3", "-c", *stage.words])
+    monkeypatch.setattr("anomsynth.suites.runner.command_of", lambda stage: [sys.executable, "-c", *stage.words])
 
 
 A, B = Row("A", "a", (), PUBLISHED), Row("B", "b", (), PUBLISHED)
