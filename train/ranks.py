@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import time
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -29,6 +30,8 @@ Result = TypeVar("Result")
 
 _ERRORS = "anomsynth/errors"
 """Key of the store in which ranks count their failures: the first one speaks."""
+SETTLING = 0.5
+"""Seconds that the ranks of a finished run leave to the threads of their process group."""
 
 
 def world() -> int:
@@ -164,6 +167,10 @@ def together(function: Callable[Parameters, Result]) -> Callable[Parameters, Res
                     "Another process of the run was ended; the same command goes on from where it was saved."
                 ) from error
             raise
+        # Gloo's threads outlive the group once DistributedDataParallel was used (PyTorch 2.15). One that still lets go
+        # of the last exchange when the interpreter ends aborts the process; only the first rank has files to write
+        # meanwhile.
+        time.sleep(SETTLING)
         dist.destroy_process_group()
         return result
 
