@@ -167,9 +167,8 @@ def together(function: Callable[Parameters, Result]) -> Callable[Parameters, Res
                     "Another process of the run was ended; the same command goes on from where it was saved."
                 ) from error
             raise
-        # Gloo's threads outlive the group once DistributedDataParallel was used (PyTorch 2.15). One that still lets go
-        # of the last exchange when the interpreter ends aborts the process; only the first rank has files to write
-        # meanwhile.
+        # Gloo's threads outlive the group once DistributedDataParallel was used (PyTorch 2.15). One that still lets
+        # go of the last exchange when the interpreter ends aborts the process; the first rank has files to write.
         time.sleep(SETTLING)
         dist.destroy_process_group()
         return result
