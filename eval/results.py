@@ -36,12 +36,13 @@ from eval.official import check_place, mean_over_frames
 from eval.protocols import PROTOCOLS, Protocol
 from eval.score_counts import CountedSet
 from shards.errors import UserError
+from shards.manifest import MANIFEST
 
 SCHEMA = 1
 RESULTS = "results.json"
 CURVES = "curves.json"
 OTHERS: Final = {
-    "manifest.json": "a shard set",
+    MANIFEST: "a shard set",
     ".build": "an unfinished shard set",
     "checkpoint.json": "a training run",
     "resume.pt": "an unfinished training run",

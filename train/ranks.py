@@ -167,8 +167,9 @@ def together(function: Callable[Parameters, Result]) -> Callable[Parameters, Res
                     "Another process of the run was ended; the same command goes on from where it was saved."
                 ) from error
             raise
-        # Gloo's threads outlive the group once DistributedDataParallel was used (PyTorch 2.15). One that still lets
-        # go of the last exchange when the interpreter ends aborts the process; the first rank has files to write.
+        # Under load a rank that left at once was aborted now and then ("terminate called"). The cause is a guess:
+        # gloo's threads outlive the group once DistributedDataParallel was used (seen with PyTorch 2.15), and one may
+        # still be busy with the last exchange when the interpreter ends.
         time.sleep(SETTLING)
         dist.destroy_process_group()
         return result
